@@ -1,0 +1,126 @@
+//! Load over real loopback HTTP against the built binary, in a temporary folder, on the embedded database with full
+//! durability: `cargo bench --bench load -- [--seconds N] [--concurrency 1,16,64] [--flows a,b] [--binary FILE]`.
+//!
+//! Printed for each flow: requests a second, latency, and the server's CPU time per request, which hardly depends on
+//! what else the machine does; beside it, how many ES256 signatures of this same run that is.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark that cannot go on ends"
+)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    dead_code,
+    missing_docs,
+    reason = "it measures time, and shares its client with the durability test"
+)]
+
+#[path = "../../tests/durability/browser.rs"]
+mod browser;
+mod flows;
+#[path = "../../tests/durability/http.rs"]
+mod http;
+mod measure;
+#[path = "../../tests/durability/seed.rs"]
+mod seed;
+#[path = "../../tests/durability/server.rs"]
+mod server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flows::{FLOWS, Prepared};
+use measure::{memory, signature, under_load};
+use server::Installation;
+
+struct Options {
+    seconds: f64,
+    concurrency: Vec<usize>,
+    flows: Vec<String>,
+    binary: PathBuf,
+}
+
+fn main() {
+    let options = options();
+    let folder = tempfile::tempdir().unwrap();
+    let more =
+        [("POSTERN_TOKENS__AUTHORIZATION_CODE_TTL", "10m"), ("POSTERN_TOKENS__ACCESS_TOKEN_TTL", "1h")];
+    let installation = Installation::new(&options.binary, folder.path(), &more);
+    let seeded = seed::seed(&installation);
+
+    let mut starts: Vec<Duration> = (0..5).map(|_| installation.start().1).collect();
+    starts.sort();
+    let (server, _) = installation.start();
+    let pid = server.child.id();
+    let idle = memory(pid, "VmRSS");
+    let sign = signature();
+    println!(
+        "binary            {:8.1} MiB",
+        std::fs::metadata(&options.binary).unwrap().len() as f64 / 1_048_576.0
+    );
+    println!("start to ready    {:8.0} ms (median of 5; slowest {:.0} ms)", ms(starts[2]), ms(starts[4]));
+    println!("idle memory       {idle:8.1} MiB");
+    println!("ES256 signature   {sign:8.1} µs");
+    println!();
+    println!("flow                 clients      req/s    p50 µs    p99 µs   CPU µs/req   signatures");
+    for flow in FLOWS {
+        if !options.flows.is_empty() && !options.flows.iter().any(|name| name == flow.name) {
+            continue;
+        }
+        for &clients in &options.concurrency {
+            let prepared = Prepared {
+                address: installation.address,
+                seeded: &seeded,
+                clients,
+                seconds: options.seconds,
+            };
+            let workers = (flow.prepare)(&prepared);
+            let run =
+                under_load(pid, installation.address, workers, Duration::from_secs_f64(options.seconds));
+            println!(
+                "{:<20} {:>7} {:>10.0} {:>9.0} {:>9.0} {:>12.1} {:>12.2}",
+                flow.name,
+                clients,
+                run.per_second,
+                run.median,
+                run.p99,
+                run.cpu,
+                run.cpu / sign
+            );
+        }
+    }
+    println!();
+    println!("memory after load {:8.1} MiB, peak {:.1} MiB", memory(pid, "VmRSS"), memory(pid, "VmHWM"));
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        seconds: 3.0,
+        concurrency: vec![1, 16, 64],
+        flows: Vec::new(),
+        binary: PathBuf::from(env!("CARGO_BIN_EXE_postern")),
+    };
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    while let Some(word) = words.next() {
+        let value = words.next().unwrap_or_else(|| panic!("{word} needs a value"));
+        match word.as_str() {
+            "--seconds" => options.seconds = value.parse().expect("seconds"),
+            "--concurrency" => {
+                options.concurrency = value.split(',').map(|n| n.parse().expect("a number")).collect();
+            }
+            "--flows" => options.flows = value.split(',').map(str::to_owned).collect(),
+            "--binary" => options.binary = std::fs::canonicalize(value).expect("the binary"),
+            other => panic!("unknown option {other}"),
+        }
+    }
+    options
+}

@@ -1,0 +1,74 @@
+//! How long a sign-in has to wait after failures.
+
+use std::time::Duration;
+
+use crate::types::policy::{LOGIN_FIRST_WAIT, LOGIN_FREE_FAILURES, LOGIN_LONGEST_WAIT, LOGIN_MEMORY};
+use crate::types::time::Timestamp;
+
+/// What is remembered of one account or one address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Failures {
+    /// Failures in a row.
+    pub count: i64,
+    /// Until when nothing is tried.
+    pub blocked_until: Timestamp,
+}
+
+/// How long the caller still has to wait; `None` when it may try.
+#[must_use]
+pub fn wait(failures: Option<Failures>, now: Timestamp) -> Option<Duration> {
+    failures.filter(|f| now < f.blocked_until).map(|f| f.blocked_until.since(now))
+}
+
+/// What is remembered after one more failure. The wait doubles, up to a limit; old failures are forgotten.
+#[must_use]
+pub fn after_failure(count: i64, last: Timestamp, now: Timestamp) -> Failures {
+    let count = if now.since(last) > LOGIN_MEMORY { 1 } else { count.saturating_add(1) };
+    let over = count - LOGIN_FREE_FAILURES;
+    let wait = if over < 0 {
+        Duration::ZERO
+    } else {
+        let doubled = LOGIN_FIRST_WAIT
+            .saturating_mul(1u32.checked_shl(u32::try_from(over).unwrap_or(31)).unwrap_or(u32::MAX));
+        doubled.min(LOGIN_LONGEST_WAIT)
+    };
+    Failures { count, blocked_until: now.plus(wait) }
+}
+
+/// The name under which an address is counted: an IPv6 address by its /64, which one subscriber owns as a whole.
+#[must_use]
+pub fn network_of(address: &str) -> String {
+    match address.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
+            Some(v4) => v4.to_string(),
+            None => {
+                let [a, b, c, d, ..] = v6.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        },
+        Ok(std::net::IpAddr::V4(v4)) => v4.to_string(),
+        Err(_) => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_and_end() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let wait_after = |n: i64| after_failure(n - 1, now, now).blocked_until.since(now).as_secs();
+        assert_eq!([1, 4, 5, 6, 7, 8].map(wait_after), [0, 0, 2, 4, 8, 16]);
+        assert_eq!([14, 15, 40, 10_000].map(wait_after), [900, 900, 900, 900]);
+        let later = now.plus(LOGIN_MEMORY).plus(Duration::from_secs(1));
+        assert_eq!(after_failure(50, now, later).count, 1);
+    }
+
+    #[test]
+    fn one_subscriber_is_one_network() {
+        assert_eq!(network_of("2001:db8:1:2:3:4:5:6"), network_of("2001:db8:1:2:ffff::1"));
+        assert_ne!(network_of("2001:db8:1:2::1"), network_of("2001:db8:1:3::1"));
+        assert_eq!(network_of("::ffff:192.0.2.1"), "192.0.2.1");
+    }
+}

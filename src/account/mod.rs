@@ -1,0 +1,6 @@
+//! Decisions about people: signing in, sessions, consent. Pure, like their neighbours in `oauth`.
+
+pub mod consent;
+pub mod login;
+pub mod password;
+pub mod session;

@@ -1,0 +1,67 @@
+//! Composing the parts.
+
+use std::sync::{Arc, Mutex};
+
+use crate::crypto::password::PasswordHasher;
+use crate::crypto::seal::MasterKey;
+use crate::flow::core::Core;
+use crate::flow::failure::Fault;
+use crate::flow::live::{self, Live};
+use crate::flow::{keys, register::RegistrationLimiter};
+use crate::outbound::document::Documents;
+use crate::outbound::fetch::Fetcher;
+use crate::outbound::key_set::KeySets;
+use crate::storage::{DatabaseUrl, Store};
+use crate::types::key::SigningAlg;
+use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
+use crate::types::random::Rng;
+use crate::types::time::Clock;
+
+/// What the parts are composed from.
+pub struct Parts {
+    /// Which database.
+    pub database: DatabaseUrl,
+    /// What an operator has set.
+    pub policy: Policy,
+    /// The key under which secrets are sealed.
+    pub master: MasterKey,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// Opens the database, brings it up to date, makes the first keys, and composes the rest.
+///
+/// # Errors
+/// A database that cannot be opened, or keys that the master key does not open.
+pub async fn compose(parts: Parts) -> Result<Core, Fault> {
+    let Parts { database, policy, master, clock, rng } = parts;
+    let (store, ran) = Store::open(&database)?;
+    for name in ran {
+        tracing::info!(migration = name, "schema brought up to date");
+    }
+    let now = clock.now();
+    keys::ensure_in(&store, &master, rng.as_ref(), SigningAlg::ES256, now).await?;
+    let view = live::load(&store, &master, &policy, now).await?;
+    let fetcher = Fetcher::new(policy.allow_private_networks);
+    Ok(Core {
+        store,
+        key_sets: KeySets::new(fetcher.clone()),
+        documents: Documents::new(fetcher),
+        policy,
+        clock,
+        rng,
+        master,
+        hasher: PasswordHasher::new(),
+        live: Live::new(view, now),
+        registrations: RegistrationLimiter::default(),
+        first_sights: RegistrationLimiter::default(),
+        status_lists: moka::sync::Cache::new(STATUS_LISTS),
+        verified: moka::sync::Cache::builder()
+            .max_capacity(VERIFIED_TOKENS)
+            .time_to_live(MAX_ACCESS_TOKEN_TTL)
+            .build(),
+        status_indexes: Mutex::new(Vec::new()),
+    })
+}

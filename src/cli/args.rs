@@ -1,0 +1,437 @@
+//! Every command and option, once: parsing, help, shell completions and the manual all come from here.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+use crate::types::duration;
+use crate::types::key::SigningAlg;
+use crate::types::user::Role;
+
+/// The authorization server for MCP.
+#[derive(Parser, Debug)]
+#[command(name = "postern", version, propagate_version = true, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    /// Configuration file; else POSTERN_CONFIG, else ./postern.toml if there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Print exactly one JSON value on stdout.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum Command {
+    /// Run the issuer until SIGTERM or SIGINT.
+    Serve,
+    /// Run the issuer, a small MCP server that it protects, and a person to sign in as.
+    #[cfg(feature = "demo")]
+    Quickstart {
+        /// Where the MCP server listens; one port above the issuer unless given.
+        #[arg(long, value_name = "ADDRESS")]
+        demo_listen: Option<SocketAddr>,
+    },
+    /// People.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// MCP servers that this issuer guards.
+    #[command(subcommand)]
+    Resource(ResourceCommand),
+    /// Clients: the apps and agents that ask for access.
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Tokens that let an app register itself while registration.mode is initial_access_token.
+    #[command(subcommand)]
+    InitialAccessToken(InitialAccessTokenCommand),
+    /// Standing approvals, and the kill switch.
+    #[command(subcommand)]
+    Grant(GrantCommand),
+    /// Signing keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Write a consistent copy of the SQLite database, also while the server runs. To restore it the same master key
+    /// is needed; keep that elsewhere.
+    Backup {
+        /// The file to write; it must not exist.
+        path: PathBuf,
+    },
+    /// Bring the database schema up to date; `serve` does the same at start.
+    Migrate,
+    /// Read the configuration as `serve` would, and say what is in force or what is wrong.
+    CheckConfig,
+    /// Ask a running server whether it is ready; exits 0 when it is.
+    Health {
+        /// The server's URL; the configured listen address unless given.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+    /// Print the completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write one page for every command.
+    Man {
+        /// Write the pages into this folder.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Print generated documentation.
+    #[command(hide = true)]
+    Docs {
+        /// Which document.
+        document: Document,
+    },
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+pub(super) enum Document {
+    /// docs/CONFIG.md.
+    Config,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum UserCommand {
+    /// Add a person.
+    Add {
+        /// E-mail address; the name to sign in with.
+        email: String,
+        /// Name.
+        #[arg(long)]
+        name: Option<String>,
+        /// What they may do in the console.
+        #[arg(long, default_value = "member", value_parser = role)]
+        role: Role,
+        /// A group they belong to; may be repeated.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// List people.
+    List,
+    /// Switch a person off; their sessions and tokens end at once.
+    Disable {
+        /// E-mail address.
+        email: String,
+    },
+    /// Switch a person on again.
+    Enable {
+        /// E-mail address.
+        email: String,
+    },
+    /// Set a password; sessions that rest on the old one end.
+    SetPassword {
+        /// E-mail address.
+        email: String,
+        #[command(flatten)]
+        password: PasswordSource,
+    },
+    /// Set what a person may do in the console.
+    SetRole {
+        /// E-mail address.
+        email: String,
+        /// member, auditor or admin.
+        #[arg(value_parser = role)]
+        role: Role,
+    },
+}
+
+/// Where a password comes from: never from the command line, where every process could read it.
+#[derive(Args, Debug)]
+pub(super) struct PasswordSource {
+    /// Read the password from stdin.
+    #[arg(long, required = true)]
+    pub(super) password_stdin: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ResourceCommand {
+    /// Add an MCP server; prints, once, the credentials with which it may call /introspect. The server is asked for
+    /// its protected-resource metadata, which fills in what is not given here.
+    Add(NewResourceArgs),
+    /// List MCP servers.
+    List,
+    /// Remove an MCP server; every approval and token for it ends.
+    Remove {
+        /// Its URL.
+        uri: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NewResourceArgs {
+    /// Its URL; the `aud` of its tokens.
+    pub(super) uri: String,
+    /// Its name for people; from its metadata unless given.
+    #[arg(long)]
+    pub(super) name: Option<String>,
+    /// A scope and what it allows in words, as NAME=WORDS; may be repeated. From its metadata unless given.
+    #[arg(long = "scope", value_name = "NAME=WORDS")]
+    pub(super) scopes: Vec<String>,
+    /// A scope that is granted to requests that name none; may be repeated. All of them unless given.
+    #[arg(long = "default-scope", value_name = "NAME")]
+    pub(super) default_scopes: Vec<String>,
+    /// Life of its access tokens, 1s to 1h.
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+    pub(super) access_token_ttl: Option<Duration>,
+    /// How its tokens are signed: ES256, RS256 or EdDSA.
+    #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = signing_alg)]
+    pub(super) signing_alg: SigningAlg,
+    /// Requests without `resource` mean this one.
+    #[arg(long)]
+    pub(super) default: bool,
+    /// Let only listed clients ask, this one among them, by id; may be repeated.
+    #[arg(long = "allow-client", value_name = "ID")]
+    pub(super) allow_clients: Vec<String>,
+    /// Let only listed clients ask, among them those whose metadata document lives at this domain; may be repeated.
+    #[arg(long = "allow-domain", value_name = "DOMAIN")]
+    pub(super) allow_domains: Vec<String>,
+    /// Do not ask the server for its metadata.
+    #[arg(long)]
+    pub(super) no_look: bool,
+    /// Its path segment at the gateway.
+    #[arg(long, requires = "upstream")]
+    pub(super) slug: Option<String>,
+    /// Where the gateway forwards to.
+    #[arg(long, value_name = "URL", requires = "slug")]
+    pub(super) upstream: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum ClientCommand {
+    /// Add a client; prints its registration (RFC 7591), with the secret that is shown once.
+    Add(NewClientArgs),
+    /// List clients.
+    List,
+    /// Switch a client off; its tokens end at once.
+    Disable {
+        /// Its id.
+        id: String,
+    },
+    /// Switch a client on again.
+    Enable {
+        /// Its id.
+        id: String,
+    },
+    /// Remove a client and everything that rests on it.
+    Remove {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct NewClientArgs {
+    /// Its name for people.
+    #[arg(long)]
+    pub(super) name: String,
+    /// Where authorization codes may go; may be repeated.
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub(super) redirect_uris: Vec<String>,
+    /// What it may do at the token endpoint; may be repeated. authorization_code and refresh_token with a redirect
+    /// URI, else client_credentials, unless given.
+    #[arg(long = "grant-type", value_name = "TYPE")]
+    pub(super) grant_types: Vec<String>,
+    /// How it proves itself: none, client_secret_basic, client_secret_post or private_key_jwt.
+    #[arg(long, value_name = "METHOD", default_value = "client_secret_basic")]
+    pub(super) auth: String,
+    /// A file with its public keys as a JWK set.
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    pub(super) jwks: Option<PathBuf>,
+    /// The URL of its public keys.
+    #[arg(long, value_name = "URL")]
+    pub(super) jwks_uri: Option<String>,
+    /// A resource that its client_credentials may reach; may be repeated.
+    #[arg(long = "resource", value_name = "URI")]
+    pub(super) resources: Vec<String>,
+    /// A scope it will ask for; may be repeated.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(super) scopes: Vec<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum InitialAccessTokenCommand {
+    /// Make a token; it is shown once.
+    Add {
+        /// What it is for, in words.
+        #[arg(long, default_value = "unnamed")]
+        name: String,
+        /// How long it works; without end unless given.
+        #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+        ttl: Option<Duration>,
+        /// How many registrations it allows; any number unless given.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
+        uses: Option<i64>,
+    },
+    /// List tokens.
+    List,
+    /// Remove a token; what was registered with it stays.
+    Remove {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum GrantCommand {
+    /// List approvals; each option narrows.
+    List {
+        /// Of this person, by e-mail.
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+        /// Of this client.
+        #[arg(long, value_name = "ID")]
+        client: Option<String>,
+        /// At this resource.
+        #[arg(long, value_name = "URI")]
+        resource: Option<String>,
+        /// Also those that have ended.
+        #[arg(long)]
+        ended: bool,
+    },
+    /// End approvals: every token under them is dead within a second.
+    Revoke(RevokeArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("target").required(true).multiple(false))]
+pub(super) struct RevokeArgs {
+    /// One approval.
+    #[arg(long, value_name = "ID", group = "target")]
+    pub(super) id: Option<String>,
+    /// Everything of a person, by e-mail.
+    #[arg(long, value_name = "EMAIL", group = "target")]
+    pub(super) user: Option<String>,
+    /// Everything of a client.
+    #[arg(long, value_name = "ID", group = "target")]
+    pub(super) client: Option<String>,
+    /// Everything at a resource.
+    #[arg(long, value_name = "URI", group = "target")]
+    pub(super) resource: Option<String>,
+    /// Everything.
+    #[arg(long, group = "target")]
+    pub(super) all: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum KeyCommand {
+    /// List signing keys.
+    List,
+    /// Let the waiting keys take over and publish new ones to wait.
+    Rotate,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum AuditCommand {
+    /// List records, oldest first; each option narrows.
+    List {
+        /// Not before: a moment (2026-11-21T08:00:00Z), a day (2026-11-21), or a span back from now (12h).
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// About these people, by e-mail; may be repeated.
+        #[arg(long = "user", value_name = "EMAIL")]
+        users: Vec<String>,
+        /// About this client.
+        #[arg(long, value_name = "ID")]
+        client: Option<String>,
+        /// Of this kind, such as login.failed.
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+        /// The newest so many.
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
+        limit: Option<i64>,
+    },
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "expected member, auditor or admin".to_owned())
+}
+
+fn signing_alg(text: &str) -> Result<SigningAlg, String> {
+    SigningAlg::parse(text).ok_or_else(|| "expected ES256, RS256 or EdDSA".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_contract_parses() {
+        for line in [
+            "serve",
+            "serve --json --config x.toml",
+            "user add a@example.com --name A --role admin --group x --group y --password-stdin --json",
+            "user list --json",
+            "user disable a@example.com",
+            "user enable a@example.com",
+            "user set-password a@example.com --password-stdin",
+            "user set-role a@example.com auditor",
+            "resource add https://r/mcp --name N --scope a=b --scope c --access-token-ttl 5m --signing-alg EdDSA --default",
+            "resource add https://r/mcp --name N --slug s --upstream http://127.0.0.1:1/mcp",
+            "resource list",
+            "resource remove https://r/mcp",
+            "client add --name N --redirect-uri https://c/cb --grant-type authorization_code --auth none --scope s",
+            "client add --name N --auth private_key_jwt --jwks keys.json --resource https://r/mcp",
+            "client add --name N --auth private_key_jwt --jwks-uri https://c/jwks",
+            "client add --name N --auth tls_client_auth",
+            "client list",
+            "client disable x",
+            "client remove x",
+            "grant list --user a@example.com --client x --resource https://r/mcp",
+            "grant revoke --id x",
+            "grant revoke --user a@example.com",
+            "grant revoke --client x",
+            "grant revoke --resource https://r/mcp",
+            "grant revoke --all",
+            "key list",
+            "key rotate",
+            "audit list --since 2026-11-21T00:00:00Z --user a@example.com --user b@example.com",
+            "backup x.db",
+            "migrate",
+            "check-config",
+            "health --url http://127.0.0.1:8080",
+            "completions bash",
+            "man",
+            "docs config",
+        ] {
+            let parsed = Cli::try_parse_from(["postern"].into_iter().chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn bad_usage_is_refused() {
+        for line in [
+            "",
+            "user add a@example.com",
+            "user set-role a@example.com root",
+            "grant revoke",
+            "grant revoke --all --id x",
+            "resource add https://r/mcp --slug s",
+            "resource add https://r/mcp --access-token-ttl 5",
+            "client add",
+            "client add --name N --jwks a --jwks-uri b",
+            "import x",
+            "audit verify",
+        ] {
+            let parsed =
+                Cli::try_parse_from(["postern"].into_iter().chain(line.split(' ').filter(|s| !s.is_empty())));
+            assert_eq!(parsed.unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `postern resource …`
+
+use serde_json::{Value, json};
+
+use super::args::{NewResourceArgs, ResourceCommand};
+use super::output::{CliError, Said, moment, warn};
+use crate::flow::core::{Caller, Core};
+use crate::flow::resources::{self, NewResource};
+use crate::outbound::resource_metadata::{Look, look};
+use crate::types::duration;
+use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
+use crate::types::resource_uri::ResourceUri;
+
+pub(super) async fn run(core: &Core, command: ResourceCommand) -> Result<Said, CliError> {
+    let caller = Caller::command_line();
+    match command {
+        ResourceCommand::Add(args) => add(core, &caller, args).await,
+        ResourceCommand::List => {
+            let all = resources::list(core).await?;
+            let columns = ["uri", "name", "scopes", "default", "signing_alg", "client_id"];
+            let things: Vec<Value> = all.iter().map(server).collect();
+            let mut said = Said::list(things.iter().map(brief).collect(), &columns);
+            said.json = Value::Array(things);
+            Ok(said)
+        }
+        ResourceCommand::Remove { uri } => {
+            let removed = resources::remove(core, &caller, &uri).await?;
+            let line = format!("removed {}; every approval and token for it has ended", removed.uri);
+            Ok(Said::new(server(&removed), vec![line]))
+        }
+    }
+}
+
+async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said, CliError> {
+    let uri = ResourceUri::parse(&args.uri).map_err(CliError::Usage)?;
+    let seen = if args.no_look { Look::default() } else { look(&uri, &core.policy.issuer).await };
+    let metadata = seen.metadata.unwrap_or_default();
+    let name = args.name.or(metadata.resource_name).ok_or_else(|| {
+        CliError::Usage("the server does not say what it is called: give it a name with --name".to_owned())
+    })?;
+    let mut scopes: Vec<ResourceScope> = if args.scopes.is_empty() {
+        metadata.scopes_supported.iter().map(|scope| described(scope)).collect()
+    } else {
+        args.scopes.iter().map(|scope| described(scope)).collect()
+    };
+    for name in &args.default_scopes {
+        let found = scopes.iter_mut().find(|scope| scope.name == *name);
+        let missing = || CliError::Usage(format!("--default-scope {name} is not among the scopes"));
+        found.ok_or_else(missing)?.default = true;
+    }
+    let client_rule = if args.allow_clients.is_empty() && args.allow_domains.is_empty() {
+        ClientRule::Anyone
+    } else {
+        ClientRule::Only { clients: args.allow_clients, domains: args.allow_domains }
+    };
+    let new = NewResource {
+        uri: args.uri,
+        name,
+        scopes,
+        access_token_ttl: args.access_token_ttl,
+        signing_alg: args.signing_alg,
+        is_default: args.default,
+        client_rule,
+        slug: args.slug,
+        upstream: args.upstream,
+    };
+    let (added, secret) = resources::add(core, caller, new).await?;
+    seen.warnings.iter().for_each(|warning| warn(warning));
+    let mut json = server(&added);
+    if let Some(members) = json.as_object_mut() {
+        members.insert("client_secret".to_owned(), Value::from(secret.expose()));
+        members.insert("warnings".to_owned(), Value::from(seen.warnings));
+    }
+    let mut said = Said::thing(json!({
+        "uri": added.uri.as_str(),
+        "name": added.name,
+        "scopes": brief(&json).get("scopes"),
+        "client_id": added.client_id,
+        "client_secret": secret.expose(),
+    }));
+    said.lines.push(
+        "With these credentials the server may call /introspect. The secret is not shown again.".to_owned(),
+    );
+    Ok(Said::new(json, said.lines))
+}
+
+/// `NAME=what it allows`; a scope without words describes itself.
+fn described(text: &str) -> ResourceScope {
+    let (name, description) = text.split_once('=').unwrap_or((text, text));
+    ResourceScope {
+        name: name.trim().to_owned(),
+        description: description.trim().to_owned(),
+        risk: Risk::guess(name),
+        default: false,
+    }
+}
+
+fn server(resource: &Resource) -> Value {
+    let ttl = resource.access_token_ttl.and_then(|seconds| u64::try_from(seconds).ok());
+    json!({
+        "id": resource.id.to_string(),
+        "uri": resource.uri.as_str(),
+        "name": resource.name,
+        "scopes": resource.scopes,
+        "access_token_ttl": ttl.map(|seconds| duration::format(std::time::Duration::from_secs(seconds))),
+        "signing_alg": resource.signing_alg.as_str(),
+        "default": resource.is_default,
+        "client_rule": resource.client_rule,
+        "client_id": resource.client_id,
+        "slug": resource.slug,
+        "upstream": resource.upstream,
+        "created_at": moment(Some(resource.created_at)),
+    })
+}
+
+/// With the scopes' names only, for a line.
+fn brief(server: &Value) -> Value {
+    let mut brief = server.clone();
+    if let Some(scopes) = brief.get_mut("scopes") {
+        let names = scopes.as_array().into_iter().flatten().filter_map(|scope| scope.get("name").cloned());
+        *scopes = Value::Array(names.collect());
+    }
+    brief
+}

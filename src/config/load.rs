@@ -1,0 +1,275 @@
+//! Reading the configuration: the defaults, then the file, then the environment, each through the same table.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::brand::Brand;
+use super::given::Given;
+use super::keys::{Draft, KEYS, Key};
+use super::{Config, ConfigError, LogConfig, LogFormat, MasterKeySource};
+use crate::types::issuer::Issuer;
+use crate::types::network::TrustedProxies;
+use crate::types::policy::Policy;
+
+/// The variable that names the file.
+const FILE_VARIABLE: &str = "POSTERN_CONFIG";
+/// The file that is read when nothing names one.
+const DEFAULT_FILE: &str = "postern.toml";
+const PREFIX: &str = "POSTERN_";
+/// Largest file that is read, in bytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// One key as it is in force.
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize)]
+pub struct Setting {
+    /// The key's name in the file.
+    pub key: &'static str,
+    /// Its value; passwords are left out, and the master key is only ever `set`.
+    pub value: String,
+    /// `default`, the file, or the variable.
+    pub source: String,
+}
+
+impl Config {
+    /// Reads the file (`file`, else `POSTERN_CONFIG`, else `postern.toml` in `cwd` if there is one) and puts the
+    /// environment over it.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    pub fn load(file: Option<PathBuf>, env: Vec<(String, String)>, cwd: &Path) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(cwd);
+        let named = file.or_else(|| {
+            let variable = env.iter().find(|(name, _)| name == FILE_VARIABLE);
+            variable.map(|(_, value)| PathBuf::from(value))
+        });
+        reader.read_file(named, cwd);
+        reader.read_environment(&env);
+        reader.finish()
+    }
+
+    /// Whether the file or the environment sets a key.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.settings.iter().any(|setting| setting.key == key && setting.source != "default")
+    }
+
+    /// [`Config::load`] with the environment and the folder of this process.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+    pub fn from_process(file: Option<PathBuf>) -> Result<Self, ConfigError> {
+        let mut env = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let text = value.into_string().map_err(|_| {
+                ConfigError::one(format!("the environment variable {name}: expected text in UTF-8"))
+            })?;
+            env.push((name.to_owned(), text));
+        }
+        let cwd = std::env::current_dir()
+            .map_err(|error| ConfigError::one(format!("the current folder cannot be read: {error}")))?;
+        Self::load(file, env, &cwd)
+    }
+}
+
+struct Reader {
+    draft: Draft,
+    sources: Vec<Option<String>>,
+    problems: Vec<String>,
+}
+
+impl Reader {
+    fn new(cwd: &Path) -> Self {
+        let mut problems = Vec::new();
+        let mut draft = blank(cwd);
+        for key in KEYS {
+            if let Some(default) = key.default {
+                problems.extend((key.set)(&mut draft, Given::Text(default)).err());
+            }
+        }
+        Self { draft, sources: vec![None; KEYS.len()], problems }
+    }
+
+    fn read_file(&mut self, named: Option<PathBuf>, cwd: &Path) {
+        let must_exist = named.is_some();
+        let path = cwd.join(named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE)));
+        let shown = path.display().to_string();
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => return,
+            Err(error) => {
+                self.problems
+                    .push(format!("{shown}: expected a configuration file that can be read: {error}"));
+                return;
+            }
+        };
+        match text.parse::<toml::Table>() {
+            Ok(table) => self.read_table(&shown, "", &table),
+            Err(error) => {
+                let line = error
+                    .span()
+                    .and_then(|span| text.get(..span.start))
+                    .map_or(1, |head| head.matches('\n').count() + 1);
+                // Only the library's sentence: its picture of the line could show a secret.
+                self.problems
+                    .push(format!("{shown}: line {line}: expected TOML: {}", first_line(error.message())));
+            }
+        }
+    }
+
+    fn read_table(&mut self, file: &str, path: &str, table: &toml::Table) {
+        for (name, value) in table {
+            let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            let is_table_of_keys =
+                KEYS.iter().any(|key| key.name.strip_prefix(&full).is_some_and(|rest| rest.starts_with('.')));
+            match (find(&full), value) {
+                (Some((index, key)), value) => {
+                    self.set(index, key, Given::File(value), &format!("{file}: {full}"), file);
+                }
+                (None, toml::Value::Table(inner)) if is_table_of_keys || !inner.is_empty() => {
+                    self.read_table(file, &full, inner);
+                }
+                (None, _) if is_table_of_keys => {
+                    self.problems.push(format!("{file}: {full}: expected a table, written [{full}]"));
+                }
+                (None, _) => {
+                    let names = KEYS.iter().map(|key| key.name.to_owned());
+                    self.problems.push(format!("{file}: unknown key {full}{}", advice(&full, names)));
+                }
+            }
+        }
+    }
+
+    fn read_environment(&mut self, env: &[(String, String)]) {
+        for (name, value) in env {
+            if !name.starts_with(PREFIX) || name == FILE_VARIABLE {
+                continue;
+            }
+            let known = KEYS.iter().enumerate().find(|(_, key)| key.variable() == *name);
+            if let Some((index, key)) = known {
+                let place = format!("the environment variable {name} ({})", key.name);
+                self.set(index, key, Given::Text(value), &place, name);
+                continue;
+            }
+            let names = KEYS.iter().map(Key::variable).chain([FILE_VARIABLE.to_owned()]);
+            let advice = service_link(value).unwrap_or_else(|| advice(name, names));
+            self.problems.push(format!("unknown environment variable {name}{advice}"));
+        }
+    }
+
+    fn set(&mut self, index: usize, key: &Key, given: Given<'_>, place: &str, source: &str) {
+        match (key.set)(&mut self.draft, given) {
+            Ok(()) => {
+                if let Some(slot) = self.sources.get_mut(index) {
+                    *slot = Some(source.to_owned());
+                }
+            }
+            Err(problem) => self.problems.push(format!("{place}: {problem}")),
+        }
+    }
+
+    fn finish(mut self) -> Result<Config, ConfigError> {
+        let both = |name: &str| {
+            find(name).is_some_and(|(index, _)| self.sources.get(index).is_some_and(Option::is_some))
+        };
+        if both("master_key") && both("master_key_file") {
+            self.problems
+                .push("master_key and master_key_file are both set: expected one of them".to_owned());
+        }
+        if let Some(MasterKeySource::File(path)) = &self.draft.master_key
+            && let Err(error) = fs::metadata(path)
+        {
+            self.problems
+                .push(format!("master_key_file: expected a file, found {}: {error}", path.display()));
+        }
+        if !self.problems.is_empty() {
+            return Err(ConfigError { problems: self.problems });
+        }
+        let draft = self.draft;
+        let settings = KEYS.iter().zip(&self.sources).map(|(key, source)| Setting {
+            key: key.name,
+            value: (key.show)(&draft),
+            source: source.clone().unwrap_or_else(|| "default".to_owned()),
+        });
+        Ok(Config {
+            settings: settings.collect(),
+            database_url: draft.database(),
+            policy: draft.policy,
+            listen: draft.listen,
+            data_dir: draft.data_dir,
+            master_key: draft.master_key.unwrap_or(MasterKeySource::DataDir),
+            metrics_listen: draft.metrics_listen,
+            trusted_proxies: draft.trusted_proxies,
+            brand: draft.brand,
+            log: draft.log,
+        })
+    }
+}
+
+/// A draft with nothing in it yet; the defaults of the table are put over it.
+#[expect(clippy::expect_used, reason = "a constant; every test would fail")]
+fn blank(cwd: &Path) -> Draft {
+    Draft {
+        cwd: cwd.to_owned(),
+        policy: Policy::new(Issuer::parse("http://localhost:8080").expect("the default issuer is an issuer")),
+        listen: ([127, 0, 0, 1], 8_080).into(),
+        data_dir: cwd.to_owned(),
+        database_url: None,
+        master_key: None,
+        metrics_listen: None,
+        trusted_proxies: TrustedProxies::default(),
+        brand: Brand { name: String::new(), logo: None, accent: None },
+        log: LogConfig { format: LogFormat::Json, level: String::new() },
+    }
+}
+
+fn find(name: &str) -> Option<(usize, &'static Key)> {
+    KEYS.iter().enumerate().find(|(_, key)| key.name == name)
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let size = fs::metadata(path)?.len();
+    if size > MAX_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
+    }
+    fs::read_to_string(path)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Kubernetes puts `POSTERN_PORT=tcp://…` and the like into every container beside a service named `postern`.
+fn service_link(value: &str) -> Option<String> {
+    value.starts_with("tcp://").then(|| {
+        "; Kubernetes sets it for a service named postern: set enableServiceLinks: false in the pod"
+            .to_owned()
+    })
+}
+
+/// What to say after an unknown name.
+fn advice(name: &str, known: impl Iterator<Item = String>) -> String {
+    let near = known.map(|known| (distance(name, &known), known)).min();
+    match near {
+        Some((distance, known)) if distance <= known.len() / 3 => format!("; did you mean {known}?"),
+        _ => "; expected one of those that docs/CONFIG.md lists".to_owned(),
+    }
+}
+
+/// How many characters must be typed anew to get from one word to the other (Levenshtein), whatever their case.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.to_lowercase().chars().take(200).enumerate() {
+        let mut next = vec![line + 1];
+        for (column, other) in to.iter().enumerate() {
+            let cell = |row: &[usize], at: usize| row.get(at).copied().unwrap_or(usize::MAX - 1);
+            let changed = cell(&row, column) + usize::from(letter != *other);
+            next.push(changed.min(cell(&row, column + 1) + 1).min(cell(&next, column) + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

@@ -1,0 +1,12 @@
+//! One mechanism a file: sealing of secrets at rest, signing keys, tokens, client assertions, passwords. The only
+//! folder that names the libraries behind them.
+
+pub mod access_token;
+pub mod assertion;
+mod compact;
+mod jwk;
+pub mod keyring;
+pub mod password;
+pub mod seal;
+
+pub use keyring::CryptoError;

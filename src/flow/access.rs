@@ -1,0 +1,134 @@
+//! Standing approvals as people and administrators see and end them.
+
+use super::core::{Caller, Core};
+use super::failure::Fault;
+use super::live;
+use super::people::OrderError;
+use crate::storage::grants::GrantFilter;
+use crate::storage::{StoreError, Tx, audit, clients, families, grants, resources, users};
+use crate::types::audit::AuditKind;
+use crate::types::client::{Client, ClientId};
+use crate::types::grant::Grant;
+use crate::types::id::GrantId;
+use crate::types::resource::Resource;
+use crate::types::user::User;
+
+/// A grant with the things it joins.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The grant.
+    pub grant: Grant,
+    /// Its person.
+    pub user: Option<User>,
+    /// Its client, while it exists.
+    pub client: Option<Client>,
+    /// Its resource.
+    pub resource: Option<Resource>,
+}
+
+/// The grants that are meant, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn list(core: &Core, filter: GrantFilter) -> Result<Vec<Access>, Fault> {
+    let now = core.now();
+    Ok(core
+        .store
+        .read(move |tx| {
+            let found = grants::list(tx, &filter)?;
+            let kept = found.into_iter().filter(|grant| filter.ended_too || grant.is_live(now));
+            kept.map(|grant| join(tx, grant)).collect()
+        })
+        .await?)
+}
+
+fn join(tx: &mut Tx<'_>, grant: Grant) -> Result<Access, StoreError> {
+    Ok(Access {
+        user: grant.user_id.map_or(Ok(None), |id| users::find(tx, id))?,
+        client: clients::find(tx, &grant.client_id)?,
+        resource: resources::find(tx, grant.resource_id)?,
+        grant,
+    })
+}
+
+/// Whose access is to end; the words of the command line, looked up.
+#[derive(Clone, Debug, Default)]
+pub struct Target {
+    /// One grant.
+    pub id: Option<String>,
+    /// A person's e-mail.
+    pub user: Option<String>,
+    /// A client's id.
+    pub client: Option<String>,
+    /// A resource's URL.
+    pub resource: Option<String>,
+}
+
+/// Looks up what a target names.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn filter_of(core: &Core, target: &Target) -> Result<GrantFilter, OrderError> {
+    let mut filter = GrantFilter::default();
+    if let Some(id) = &target.id {
+        filter.id = Some(
+            GrantId::parse(id).ok_or_else(|| OrderError::Bad(format!("{id:?} is not the id of a grant")))?,
+        );
+    }
+    if let Some(email) = &target.user {
+        filter.user_id = Some(super::people::find(core, email).await?.id);
+    }
+    if let Some(id) = &target.client {
+        let id = ClientId::parse(id)
+            .ok_or_else(|| OrderError::Bad(format!("{id:?} is not the id of a client")))?;
+        filter.client_id = Some(id);
+    }
+    if let Some(uri) = &target.resource {
+        filter.resource_id = Some(super::resources::find(core, uri).await?.id);
+    }
+    Ok(filter)
+}
+
+/// Ends the grants that are meant: every token under them is dead when this returns. Returns what was ended.
+///
+/// # Errors
+/// A fault.
+pub async fn revoke(
+    core: &Core,
+    caller: &Caller,
+    filter: GrantFilter,
+    reason: &'static str,
+) -> Result<Vec<Grant>, Fault> {
+    let now = core.now();
+    let event = core.event(AuditKind::GrantRevoked, caller, now);
+    let rng = std::sync::Arc::clone(&core.rng);
+    let ended = core
+        .store
+        .write(move |tx| {
+            let ended = grants::revoke(tx, &filter, reason, now)?;
+            // A refresh token whose approvals have all ended gives nothing; where a whole person or client is cut,
+            // its families end too, so that nothing of them can come back.
+            if filter.resource_id.is_none() && filter.id.is_none() {
+                if let Some(user) = filter.user_id.filter(|_| filter.client_id.is_none()) {
+                    families::revoke_by_user(tx, user, now)?;
+                }
+                if let Some(client) = filter.client_id.as_ref().filter(|_| filter.user_id.is_none()) {
+                    families::revoke_by_client(tx, client, now)?;
+                }
+            }
+            for grant in &ended {
+                let mut event = event.clone();
+                event.id = crate::types::id::AuditId::new(now, rng.as_ref());
+                event.user_id = grant.user_id;
+                event.client_id = Some(grant.client_id.clone());
+                event.grant_id = Some(grant.id);
+                event.resource_id = Some(grant.resource_id);
+                event.detail = serde_json::json!({ "reason": reason });
+                audit::append(tx, &event)?;
+            }
+            Ok(ended)
+        })
+        .await?;
+    live::refresh(core).await?;
+    Ok(ended)
+}

@@ -1,0 +1,145 @@
+//! What every use case works with, composed once at start.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::failure::Fault;
+use super::live::{Live, View};
+use super::register::RegistrationLimiter;
+use super::status_list::StatusList;
+use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
+use crate::crypto::keyring::TokenError;
+use crate::crypto::password::PasswordHasher;
+use crate::crypto::seal::MasterKey;
+use crate::outbound::document::Documents;
+use crate::outbound::key_set::KeySets;
+use crate::storage::{Store, generations};
+use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::id::AuditId;
+use crate::types::policy::{Policy, STATUS_BLOCK};
+use crate::types::random::Rng;
+use crate::types::time::{Clock, Timestamp};
+use crate::types::token::TokenDigest;
+
+/// Store, keys, clock and the rest.
+pub struct Core {
+    /// The database.
+    pub store: Store,
+    /// What an operator has set.
+    pub policy: Policy,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// The key under which secrets are sealed.
+    pub master: MasterKey,
+    /// Password hashing, bounded.
+    pub hasher: PasswordHasher,
+    /// Metadata documents of clients.
+    pub documents: Documents,
+    /// Key sets of clients.
+    pub key_sets: KeySets,
+    /// Keys, resources and revocations as this node knows them.
+    pub live: Live,
+    /// Who registers too often.
+    pub registrations: RegistrationLimiter,
+    /// Who comes with too many clients that were never seen before.
+    pub first_sights: RegistrationLimiter,
+    /// Signed status lists, by number.
+    pub status_lists: moka::sync::Cache<i64, Arc<StatusList>>,
+    /// Access tokens whose signature is known to fit, because we made or have verified it, by digest: what an
+    /// introspection costs is mostly the signature, and servers ask about the same token again and again. Everything
+    /// else about a token is looked at each time.
+    pub verified: moka::sync::Cache<TokenDigest, ()>,
+    /// Places in the status lists that this node has reserved and not used.
+    pub status_indexes: Mutex<Vec<i64>>,
+}
+
+impl Core {
+    /// The present moment; a use case asks once.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The claims of one of our access tokens, if it is good at `now` as far as the token itself can say: signature, key,
+    /// kind and time.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn claims(
+        &self,
+        view: &View,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<serde_json::Map<String, serde_json::Value>, TokenError> {
+        let digest = TokenDigest::of(token);
+        if self.verified.contains_key(&digest) {
+            return view.keys.verify_again(token, ACCESS_TOKEN_TYPE, now);
+        }
+        let claims = view.keys.verify(token, ACCESS_TOKEN_TYPE, now)?;
+        self.verified.insert(digest, ());
+        Ok(claims)
+    }
+
+    /// A place in the status lists that no other token has. Places are reserved in blocks and used in random order,
+    /// so that neighbours in the list say nothing about each other.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub async fn next_status_index(&self) -> Result<i64, Fault> {
+        if let Some(index) = self.status_indexes.lock().unwrap_or_else(PoisonError::into_inner).pop() {
+            return Ok(index);
+        }
+        let first = self.store.write(|tx| generations::reserve_status_indexes(tx, STATUS_BLOCK)).await?;
+        let mut block: Vec<i64> = (first..first + STATUS_BLOCK).collect();
+        shuffle(&mut block, self.rng.as_ref());
+        let mut indexes = self.status_indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        indexes.append(&mut block);
+        indexes.pop().ok_or(Fault::Bug("a reserved block is empty"))
+    }
+
+    /// An audit record with nothing but what happened, when and from where; the caller fills in the rest.
+    #[must_use]
+    pub fn event(&self, kind: AuditKind, caller: &Caller, now: Timestamp) -> AuditEvent {
+        AuditEvent {
+            id: AuditId::new(now, self.rng.as_ref()),
+            at: now,
+            kind,
+            user_id: None,
+            client_id: None,
+            grant_id: None,
+            resource_id: None,
+            address: caller.address.clone(),
+            request_id: caller.request_id.clone(),
+            detail: serde_json::Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug, Default)]
+pub struct Caller {
+    /// Network address; absent for the command line.
+    pub address: Option<String>,
+    /// Browser or program.
+    pub user_agent: Option<String>,
+    /// As in the log and on error pages.
+    pub request_id: Option<String>,
+}
+
+impl Caller {
+    /// The command line of an administrator.
+    #[must_use]
+    pub fn command_line() -> Self {
+        Self::default()
+    }
+}
+
+fn shuffle(items: &mut [i64], rng: &dyn Rng) {
+    let mut bytes = vec![0u8; items.len() * 4];
+    rng.fill(&mut bytes);
+    for (at, chunk) in bytes.chunks_exact(4).enumerate().skip(1) {
+        let random = chunk.iter().fold(0usize, |number, byte| (number << 8) | usize::from(*byte));
+        items.swap(at, random % (at + 1));
+    }
+}

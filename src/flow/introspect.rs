@@ -1,0 +1,89 @@
+//! Introspection (RFC 7662): the truth of the database, at the moment of asking.
+
+use serde_json::Value;
+
+use super::clients;
+use super::core::{Caller, Core};
+use super::failure::Failure;
+use crate::crypto::access_token::AccessTokenClaims;
+use crate::oauth::client_auth::Presented;
+use crate::oauth::introspect::{self, Asker};
+use crate::oauth::params::Params;
+use crate::oauth::refusal::Reason;
+use crate::storage::{access_tokens, families};
+use crate::types::policy::STATUS_LIST_SIZE;
+use crate::types::time::Timestamp;
+use crate::types::token::{Token, TokenKind};
+
+/// Answers an introspection request.
+///
+/// # Errors
+/// `invalid_client`, `invalid_request`, or a fault.
+pub async fn introspect(
+    core: &Core,
+    caller: &Caller,
+    authorization: Option<&str>,
+    params: &Params,
+) -> Result<Value, Failure> {
+    params.no_repeats()?;
+    let presented = Presented::read(authorization, params)?;
+    let token = params.required("token")?;
+    let now = core.now();
+    let asker = asker(core, caller, &presented, now).await?;
+    if let Some(refresh) = Token::parse(TokenKind::Refresh, token) {
+        let digest = refresh.digest();
+        let found = core
+            .store
+            .lookup(move |tx| {
+                let Some(token) = families::find_refresh(tx, &digest)? else { return Ok(None) };
+                Ok(families::find(tx, token.family_id)?.map(|family| (token, family)))
+            })
+            .await?;
+        return Ok(found.map_or_else(introspect::inactive, |(token, family)| {
+            introspect::refresh_token(&asker, &token, &family, core.policy.issuer.as_str(), now)
+        }));
+    }
+    let Ok(claims) = core.claims(&core.live.view(), token, now) else {
+        return Ok(introspect::inactive());
+    };
+    let Ok(typed) = AccessTokenClaims::read(claims.clone()) else { return Ok(introspect::inactive()) };
+    let Some(index) = status_index(core, &typed) else { return Ok(introspect::inactive()) };
+    let record = core.store.lookup(move |tx| access_tokens::find(tx, index)).await?;
+    Ok(introspect::access_token(&asker, &claims, record.as_ref()))
+}
+
+/// A token's place over all status lists.
+pub(super) fn status_index(core: &Core, claims: &AccessTokenClaims) -> Option<i64> {
+    let reference = &claims.status.status_list;
+    let list = reference.uri.strip_prefix(&core.policy.issuer.url("/status-lists/"))?.parse::<i64>().ok()?;
+    list.checked_mul(STATUS_LIST_SIZE)?.checked_add(reference.idx)
+}
+
+/// An MCP server with its own credentials, or a client that can keep a secret. Anyone else is refused.
+async fn asker(
+    core: &Core,
+    caller: &Caller,
+    presented: &Presented,
+    now: Timestamp,
+) -> Result<Asker, Failure> {
+    let pairs = match presented {
+        Presented::Basic(pairs) => pairs.clone(),
+        Presented::Post(id, secret) => vec![(id.clone(), secret.clone())],
+        Presented::Nothing(_) | Presented::Assertion { .. } => Vec::new(),
+    };
+    let view = core.live.view();
+    for (id, secret) in &pairs {
+        if let Some(resource) = view.resources.values().find(|resource| resource.client_id == id.as_str()) {
+            return if resource.secret_digest.matches(secret) {
+                Ok(Asker::Resource(Box::new(resource.clone())))
+            } else {
+                Err(Reason::WrongSecret.into())
+            };
+        }
+    }
+    let client = clients::authenticate(core, caller, presented, now).await?;
+    if client.is_public() {
+        return Err(Reason::WrongAuthMethod("a secret or a key; public clients may not introspect").into());
+    }
+    Ok(Asker::Client(Box::new(client)))
+}

@@ -1,0 +1,196 @@
+//! What this node keeps in memory of the database: keys, resources, revoked tokens. Reloaded when a counter has
+//! moved, whoever moved it: this node, another node, or the command line.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use arc_swap::ArcSwap;
+
+use super::core::Core;
+use super::failure::Fault;
+use crate::crypto::keyring::KeyRing;
+use crate::oauth::metadata;
+use crate::storage::generations::Generations;
+use crate::storage::{access_tokens, generations, keys, resources};
+use crate::types::policy::CHANGE_STALE;
+use crate::types::resource::Resource;
+use crate::types::resource_uri::ResourceUri;
+use crate::types::time::Timestamp;
+
+/// One consistent view.
+pub struct View {
+    /// The counters it was read at.
+    pub generations: Generations,
+    /// The signing keys.
+    pub keys: Arc<KeyRing>,
+    /// The key set, rendered, and until when it holds.
+    jwks: (bytes::Bytes, Option<Timestamp>),
+    /// The resources, by [`ResourceUri::key`].
+    pub resources: Arc<HashMap<String, Resource>>,
+    /// The metadata documents, rendered.
+    pub documents: Arc<Documents>,
+    /// Places of revoked tokens that would otherwise still work, with their ends.
+    pub revoked: Arc<HashMap<i64, Timestamp>>,
+}
+
+/// The discovery documents as bytes.
+pub struct Documents {
+    /// RFC 8414.
+    pub authorization_server: bytes::Bytes,
+    /// OpenID Connect Discovery.
+    pub openid_configuration: bytes::Bytes,
+}
+
+impl View {
+    /// The key set (RFC 7517 §5): rendered when the keys change, and anew once one of them has had its time.
+    #[must_use]
+    pub fn jwks(&self, now: Timestamp) -> bytes::Bytes {
+        match &self.jwks {
+            (rendered, until) if until.is_none_or(|until| now < until) => rendered.clone(),
+            _ => self.keys.jwks(now).into(),
+        }
+    }
+
+    /// The resource that `uri` means, whatever the case of its host (RFC 8707 §2).
+    #[must_use]
+    pub fn resource(&self, uri: &str) -> Option<&Resource> {
+        self.resources.get(&ResourceUri::key_of(uri).ok()?)
+    }
+
+    /// The resource that requests without `resource` mean.
+    #[must_use]
+    pub fn default_resource(&self) -> Option<&Resource> {
+        self.resources.values().find(|resource| resource.is_default)
+    }
+}
+
+/// The current view and when it was last confirmed.
+pub struct Live {
+    view: ArcSwap<View>,
+    confirmed_at: AtomicI64,
+}
+
+impl Live {
+    /// Holds a first view.
+    #[must_use]
+    pub fn new(view: View, now: Timestamp) -> Self {
+        Self { view: ArcSwap::from_pointee(view), confirmed_at: AtomicI64::new(now.micros()) }
+    }
+
+    /// The current view.
+    #[must_use]
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// The current view, unless the database has not confirmed it for too long: then nothing may be said to be
+    /// unrevoked.
+    ///
+    /// # Errors
+    /// [`Fault::Stale`].
+    pub fn fresh_view(&self, now: Timestamp) -> Result<Arc<View>, Fault> {
+        let confirmed = Timestamp::from_micros(self.confirmed_at.load(Ordering::Acquire));
+        if now.since(confirmed) > CHANGE_STALE { Err(Fault::Stale) } else { Ok(self.view()) }
+    }
+}
+
+/// Reads everything once, at start.
+///
+/// # Errors
+/// A fault of the database, or keys that the master key does not open.
+pub async fn load(
+    store: &crate::storage::Store,
+    master: &crate::crypto::seal::MasterKey,
+    policy: &crate::types::policy::Policy,
+    now: Timestamp,
+) -> Result<View, Fault> {
+    let (generations, keys, list, revoked) = store
+        .read(move |tx| {
+            Ok((
+                generations::all(tx)?,
+                keys::list(tx, now)?,
+                resources::list(tx)?,
+                access_tokens::revoked(tx, now)?,
+            ))
+        })
+        .await?;
+    let keys = Arc::new(KeyRing::open(&keys, master)?);
+    Ok(View {
+        generations,
+        jwks: rendered(&keys, now),
+        keys,
+        documents: Arc::new(documents(policy, &list)),
+        resources: Arc::new(by_key(list)),
+        revoked: Arc::new(revoked.into_iter().collect()),
+    })
+}
+
+/// Looks at the counters and reloads what has moved.
+///
+/// # Errors
+/// A fault of the database; the old view stays until it is too old.
+pub async fn refresh(core: &Core) -> Result<(), Fault> {
+    let now = core.now();
+    let old = core.live.view();
+    let seen = old.generations;
+    let news = core
+        .store
+        .read(move |tx| {
+            let current = generations::all(tx)?;
+            let keys = if current.keys == seen.keys { None } else { Some(keys::list(tx, now)?) };
+            let list = if current.resources == seen.resources { None } else { Some(resources::list(tx)?) };
+            let revoked = if current.revocations == seen.revocations {
+                None
+            } else {
+                Some(access_tokens::revoked(tx, now)?)
+            };
+            Ok((current, keys, list, revoked))
+        })
+        .await?;
+    let (current, keys, list, revoked) = news;
+    if current != seen {
+        let documents = list.as_ref().map(|list| Arc::new(documents(&core.policy, list)));
+        let keys = match keys {
+            Some(records) => Arc::new(KeyRing::open(&records, &core.master)?),
+            None => Arc::clone(&old.keys),
+        };
+        let next = Arc::new(View {
+            generations: current,
+            jwks: rendered(&keys, now),
+            keys,
+            documents: documents.unwrap_or_else(|| Arc::clone(&old.documents)),
+            resources: list.map_or_else(|| Arc::clone(&old.resources), |list| Arc::new(by_key(list))),
+            revoked: revoked
+                .map_or_else(|| Arc::clone(&old.revoked), |all| Arc::new(all.into_iter().collect())),
+        });
+        // A slower reader must not put back an older view.
+        core.live.view.rcu(|present| {
+            let newer = is_older(&present.generations, &next.generations);
+            Arc::clone(if newer { &next } else { present })
+        });
+    }
+    // Not the greatest: when the clock is set back, an old confirmation must not count as a future one.
+    core.live.confirmed_at.store(now.micros(), Ordering::Release);
+    Ok(())
+}
+
+/// Counters only grow and are read in one transaction, so their sum orders two views.
+const fn is_older(a: &Generations, b: &Generations) -> bool {
+    a.keys + a.resources + a.revocations < b.keys + b.resources + b.revocations
+}
+
+fn rendered(keys: &KeyRing, now: Timestamp) -> (bytes::Bytes, Option<Timestamp>) {
+    (keys.jwks(now).into(), keys.next_removal(now))
+}
+
+fn by_key(list: Vec<Resource>) -> HashMap<String, Resource> {
+    list.into_iter().map(|resource| (resource.uri.key(), resource)).collect()
+}
+
+fn documents(policy: &crate::types::policy::Policy, list: &[Resource]) -> Documents {
+    Documents {
+        authorization_server: metadata::authorization_server(policy, list).to_string().into(),
+        openid_configuration: metadata::openid_configuration(policy, list).to_string().into(),
+    }
+}

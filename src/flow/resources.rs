@@ -1,0 +1,161 @@
+//! MCP servers, as administrators manage them.
+
+use super::core::{Caller, Core};
+use super::failure::Fault;
+use super::keys;
+use super::live;
+use super::people::OrderError;
+use crate::storage::grants::GrantFilter;
+use crate::storage::{StoreError, audit, grants, resources};
+use crate::types::audit::AuditKind;
+use crate::types::id::ResourceId;
+use crate::types::key::SigningAlg;
+use crate::types::policy::MAX_ACCESS_TOKEN_TTL;
+use crate::types::resource::{ClientRule, Resource, ResourceScope};
+use crate::types::resource_uri::ResourceUri;
+use crate::types::scope::{OFFLINE_ACCESS, is_scope};
+use crate::types::token::{Token, TokenKind};
+
+/// An MCP server to be added.
+#[derive(Clone, Debug)]
+pub struct NewResource {
+    /// Its URL.
+    pub uri: String,
+    /// Its name for people.
+    pub name: String,
+    /// Its permissions.
+    pub scopes: Vec<ResourceScope>,
+    /// Life of its access tokens, when it differs from the server's.
+    pub access_token_ttl: Option<std::time::Duration>,
+    /// How its tokens are signed.
+    pub signing_alg: SigningAlg,
+    /// Whether requests without `resource` mean this one.
+    pub is_default: bool,
+    /// Which clients may ask.
+    pub client_rule: ClientRule,
+    /// Its path segment at the gateway.
+    pub slug: Option<String>,
+    /// Where the gateway forwards to.
+    pub upstream: Option<String>,
+}
+
+/// Adds an MCP server and makes the credentials with which it may call `/introspect`; the secret is in the answer
+/// and nowhere else.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn add(core: &Core, caller: &Caller, new: NewResource) -> Result<(Resource, Token), OrderError> {
+    let now = core.now();
+    let uri = ResourceUri::parse(&new.uri).map_err(OrderError::Bad)?;
+    check(&new)?;
+    keys::ensure(core, new.signing_alg).await?;
+    let secret = Token::generate(TokenKind::ClientSecret, core.rng.as_ref());
+    let id = ResourceId::new(now, core.rng.as_ref());
+    let resource = Resource {
+        id,
+        uri,
+        name: new.name,
+        scopes: new.scopes,
+        access_token_ttl: new.access_token_ttl.map(|ttl| i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX)),
+        signing_alg: new.signing_alg,
+        is_default: new.is_default,
+        client_rule: new.client_rule,
+        client_id: format!("pst_resource_{}", id.to_string().replace('-', "")),
+        secret_digest: secret.digest(),
+        slug: new.slug,
+        upstream: new.upstream,
+        created_at: now,
+        updated_at: now,
+        removed_at: None,
+    };
+    let mut event = core.event(AuditKind::ResourceAdded, caller, now);
+    event.resource_id = Some(resource.id);
+    event.detail = serde_json::json!({ "uri": resource.uri.as_str(), "name": resource.name });
+    let stored = resource.clone();
+    let added = core
+        .store
+        .write(move |tx| {
+            resources::insert(tx, &stored)?;
+            audit::append(tx, &event)
+        })
+        .await;
+    match added {
+        Ok(()) => {
+            live::refresh(core).await?;
+            Ok((resource, secret))
+        }
+        Err(StoreError::Conflict) => Err(OrderError::Exists(format!(
+            "there is a resource {} (or one of that slug) already; see `postern resource list`",
+            resource.uri
+        ))),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn check(new: &NewResource) -> Result<(), OrderError> {
+    if new.name.trim().is_empty() || new.name.len() > 200 || new.name.chars().any(char::is_control) {
+        return Err(OrderError::Bad("a name has 1 to 200 characters and no control characters".to_owned()));
+    }
+    for (index, scope) in new.scopes.iter().enumerate() {
+        if !is_scope(&scope.name) || scope.name == OFFLINE_ACCESS {
+            return Err(OrderError::Bad(format!("{:?} cannot be the name of a scope", scope.name)));
+        }
+        if new.scopes.iter().skip(index + 1).any(|other| other.name == scope.name) {
+            return Err(OrderError::Bad(format!("the scope {:?} is named twice", scope.name)));
+        }
+    }
+    if new.access_token_ttl.is_some_and(|ttl| ttl.is_zero() || ttl > MAX_ACCESS_TOKEN_TTL) {
+        return Err(OrderError::Bad("an access token lives from 1s to 1h".to_owned()));
+    }
+    let plain = |slug: &str| {
+        (1..=64).contains(&slug.len())
+            && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    };
+    if new.slug.as_deref().is_some_and(|slug| !plain(slug)) {
+        return Err(OrderError::Bad("a slug has 1 to 64 of a-z, 0-9 and -".to_owned()));
+    }
+    Ok(())
+}
+
+/// Every MCP server.
+///
+/// # Errors
+/// A fault.
+pub async fn list(core: &Core) -> Result<Vec<Resource>, Fault> {
+    Ok(core.store.read(resources::list).await?)
+}
+
+/// The MCP server with this URL.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn find(core: &Core, uri: &str) -> Result<Resource, OrderError> {
+    let key = ResourceUri::key_of(uri).map_err(OrderError::Bad)?;
+    let found = core.store.read(move |tx| resources::find_by_key(tx, &key)).await?;
+    found.ok_or_else(|| {
+        OrderError::NotFound(format!("there is no resource {uri}; see `postern resource list`"))
+    })
+}
+
+/// Removes an MCP server: every approval and every token for it ends.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource, OrderError> {
+    let resource = find(core, uri).await?;
+    let now = core.now();
+    let mut event = core.event(AuditKind::ResourceRemoved, caller, now);
+    event.resource_id = Some(resource.id);
+    event.detail = serde_json::json!({ "uri": resource.uri.as_str() });
+    let id = resource.id;
+    core.store
+        .write(move |tx| {
+            let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
+            grants::revoke(tx, &filter, "resource removed", now)?;
+            resources::remove(tx, id, now)?;
+            audit::append(tx, &event)
+        })
+        .await?;
+    live::refresh(core).await?;
+    Ok(resource)
+}

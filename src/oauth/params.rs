@@ -1,0 +1,168 @@
+//! Parameters of a request (RFC 6749 §3.1, §3.2): decoded once, strictly, before anything looks at them.
+
+use super::refusal::Reason;
+use crate::types::policy::{MAX_CONTINUE, MAX_PARAMETER, MAX_PARAMETERS, MAX_RESOURCES};
+
+/// The one parameter that may come more than once (RFC 8707 §2).
+const MANY: &str = "resource";
+/// Our own parameter that carries a whole request past the sign-in page.
+const CONTINUE: &str = "continue";
+
+/// Decoded parameters. A repeated one is never silently merged: looking at it is an error.
+#[derive(Clone, Debug, Default)]
+pub struct Params {
+    pairs: Vec<(String, String)>,
+}
+
+impl Params {
+    /// Decodes `application/x-www-form-urlencoded` text: a query, a body, or one after the other, so that a
+    /// parameter that stands in both is seen as repeated.
+    ///
+    /// # Errors
+    /// Too many or too long parameters, control characters, and bytes that are not UTF-8.
+    pub fn parse(parts: &[&[u8]]) -> Result<Self, Reason> {
+        let mut pairs = Vec::new();
+        for part in parts {
+            if has_bad_escape(part) {
+                return Err(Reason::MalformedRequest(
+                    "a percent sign is not followed by two hexadecimal digits",
+                ));
+            }
+            for (name, value) in url::form_urlencoded::parse(part) {
+                if pairs.len() >= MAX_PARAMETERS {
+                    return Err(Reason::MalformedRequest("there are too many parameters"));
+                }
+                let most = if name == CONTINUE { MAX_CONTINUE } else { MAX_PARAMETER };
+                if name.len() + value.len() > most {
+                    return Err(Reason::MalformedRequest("a parameter is too long"));
+                }
+                let bad = |c: char| c == '\u{fffd}' || c.is_control();
+                if name.chars().any(bad) || value.chars().any(bad) {
+                    return Err(Reason::MalformedRequest(
+                        "a parameter has a control character or is not UTF-8",
+                    ));
+                }
+                pairs.push((name.into_owned(), value.into_owned()));
+            }
+        }
+        Ok(Self { pairs })
+    }
+
+    /// The value of a parameter. An empty one counts as absent (RFC 6749 §3.1).
+    ///
+    /// # Errors
+    /// When it is there more than once.
+    pub fn value(&self, name: &str) -> Result<Option<&str>, Reason> {
+        let mut found = self.pairs.iter().filter(|(key, _)| key == name);
+        let first = found.next();
+        if found.next().is_some() {
+            return Err(Reason::RepeatedParameter(name.to_owned()));
+        }
+        Ok(first.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty()))
+    }
+
+    /// The value of a parameter that must be there.
+    ///
+    /// # Errors
+    /// When it is not, or more than once.
+    pub fn required(&self, name: &'static str) -> Result<&str, Reason> {
+        self.value(name)?.ok_or(Reason::MissingParameter(name))
+    }
+
+    /// Every `resource` (RFC 8707 §2).
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub fn resources(&self) -> Result<Vec<String>, Reason> {
+        let all: Vec<String> = self.every(MANY).map(str::to_owned).collect();
+        if all.len() > MAX_RESOURCES {
+            return Err(Reason::MalformedRequest("there are too many resource parameters"));
+        }
+        Ok(all)
+    }
+
+    /// Every value of a parameter that a form may send several times.
+    pub fn every<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
+        self.pairs
+            .iter()
+            .filter(move |(key, value)| key == name && !value.is_empty())
+            .map(|(_, v)| v.as_str())
+    }
+
+    /// Refuses any repeated parameter but `resource` (RFC 6749 §3.1).
+    ///
+    /// # Errors
+    /// The name of the first one.
+    pub fn no_repeats(&self) -> Result<(), Reason> {
+        for (index, (name, _)) in self.pairs.iter().enumerate() {
+            if name != MANY && self.pairs.iter().skip(index + 1).any(|(other, _)| other == name) {
+                return Err(Reason::RepeatedParameter(name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameters as a query string, for a request that goes on after sign-in.
+    #[must_use]
+    pub fn to_query(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()
+    }
+}
+
+fn has_bad_escape(text: &[u8]) -> bool {
+    text.iter().enumerate().any(|(at, byte)| {
+        *byte == b'%'
+            && !(text.get(at + 1).is_some_and(u8::is_ascii_hexdigit)
+                && text.get(at + 2).is_some_and(u8::is_ascii_hexdigit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_parameter_in_query_and_body_is_repeated() {
+        let params = Params::parse(&[b"client_id=a", b"client_id=b&state=x"]).unwrap();
+        assert!(
+            matches!(params.value("client_id"), Err(Reason::RepeatedParameter(name)) if name == "client_id")
+        );
+        assert!(params.no_repeats().is_err());
+        assert_eq!(params.value("state").unwrap(), Some("x"));
+    }
+
+    #[test]
+    fn a_long_state_is_read_and_an_endless_one_is_not() {
+        let with = |length: usize| Params::parse(&[format!("state={}", "x".repeat(length)).as_bytes()]);
+        assert_eq!(with(4_096).unwrap().value("state").unwrap().map(str::len), Some(4_096));
+        assert!(with(MAX_PARAMETER).is_err());
+        let sealed = format!("continue={}", "x".repeat(MAX_CONTINUE - 8));
+        assert!(Params::parse(&[sealed.as_bytes()]).is_ok());
+    }
+
+    #[test]
+    fn only_resource_may_repeat() {
+        let params = Params::parse(&[b"resource=a&resource=b"]).unwrap();
+        assert!(params.no_repeats().is_ok());
+        assert_eq!(params.resources().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn refuses_what_is_not_text() {
+        for bad in [&b"a=%00"[..], b"a=%ff", b"a=%0d%0a", b"a=%zz", b"a=%", b"a=\xff", b"a=%C0%80"] {
+            assert!(Params::parse(&[bad]).is_err(), "{bad:?}");
+        }
+        assert_eq!(Params::parse(&[b"a="]).unwrap().value("a").unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(params) = Params::parse(&[&bytes]) {
+                let again = Params::parse(&[params.to_query().as_bytes()]).unwrap();
+                prop_assert_eq!(params.pairs, again.pairs);
+            }
+        }
+    }
+}

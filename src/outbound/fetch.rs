@@ -1,0 +1,363 @@
+//! The one way by which this server asks others for something: guarded against private addresses, redirects, endless
+//! bodies, slow servers and floods.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, WWW_AUTHENTICATE,
+};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use tokio::sync::Semaphore;
+use url::{Host, Url};
+
+use super::address::reach;
+use super::freshness::freshness;
+use super::resolver::{LookUp, NoAddress, SystemLookUp, VettedResolver};
+use crate::types::policy::{
+    FETCH_TIMEOUT, FETCHES_AT_ONCE, FETCHES_PER_HOST_A_MINUTE, HOSTS_REMEMBERED, MAX_FETCH, MAX_FETCHED_URL,
+};
+
+/// Fetches small documents. A clone shares the limits.
+#[derive(Clone)]
+pub struct Fetcher {
+    client: Client,
+    private_too: bool,
+    timeout: Duration,
+    slots: Arc<Semaphore>,
+    hosts: Arc<DefaultKeyedRateLimiter<String>>,
+}
+
+/// What an earlier answer said of itself, so that the next may be "not modified" (RFC 9110 §13.1).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Validators {
+    /// Its `ETag`.
+    pub etag: Option<String>,
+    /// Its `Last-Modified`.
+    pub last_modified: Option<String>,
+}
+
+/// An answer with status 200, or 304 where validators were sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetched {
+    /// Whether the earlier copy still holds; the body is then empty.
+    pub status_not_modified: bool,
+    /// At most [`MAX_FETCH`] bytes.
+    pub body: Vec<u8>,
+    /// As sent.
+    pub content_type: Option<String>,
+    /// How long it holds, when its server says so.
+    pub max_age: Option<Duration>,
+    /// Whether its server asks not to keep it.
+    pub no_store: bool,
+    /// For the next fetch.
+    pub validators: Validators,
+}
+
+/// Why nothing was fetched. Every sentence may be shown to the person who named the URL.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The URL is not one that is fetched.
+    #[error("the URL {0}")]
+    Url(&'static str),
+    /// The port belongs to something else than a web server.
+    #[error("port {0} is not fetched from; use 443 or one from 1024 up")]
+    Port(u16),
+    /// The host is, or resolves to, private or special addresses only (RFC 6890).
+    #[error("the host {0} has no public address")]
+    PrivateAddress(String),
+    /// The host name does not resolve.
+    #[error("the host name {0} does not resolve")]
+    Unresolved(String),
+    /// No connection, or no valid certificate.
+    #[error("no secure connection to {0} could be made")]
+    Connect(String),
+    /// It took longer than allowed.
+    #[error("{host} did not answer within {} seconds", .limit.as_secs_f32())]
+    TimedOut {
+        /// Who was asked.
+        host: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It answered with a redirect; those are not followed.
+    #[error("the server answered with a redirect ({0}), which is not followed; give the final URL")]
+    Redirect(u16),
+    /// It answered with another status than 200.
+    #[error("the server answered with status {0}")]
+    Status(u16),
+    /// The body is too large.
+    #[error("the answer is larger than {MAX_FETCH} bytes")]
+    TooLarge,
+    /// The body is compressed, which was not asked for.
+    #[error("the answer is compressed, which was not asked for")]
+    Encoded,
+    /// The answer broke off or is not HTTP.
+    #[error("the answer from {0} broke off")]
+    Broken(String),
+    /// This host was asked too often.
+    #[error("{0} was asked {FETCHES_PER_HOST_A_MINUTE} times within a minute; try again later")]
+    RateLimited(String),
+}
+
+impl FetchError {
+    /// Whether the same fetch may succeed later: the server's or the network's trouble, or our own limits, and not a
+    /// fault of the URL or of what it serves.
+    #[must_use]
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unresolved(_)
+            | Self::Connect(_)
+            | Self::TimedOut { .. }
+            | Self::Broken(_)
+            | Self::RateLimited(_) => true,
+            Self::Status(status) => *status >= 500 || *status == 429 || *status == 408,
+            Self::Url(_)
+            | Self::Port(_)
+            | Self::PrivateAddress(_)
+            | Self::Redirect(_)
+            | Self::TooLarge
+            | Self::Encoded => false,
+        }
+    }
+}
+
+impl Fetcher {
+    /// A fetcher over `https` from public addresses; with `allow_private_networks` also over `http` and from private
+    /// ones. Link-local addresses, where clouds keep their credentials, are never fetched from.
+    #[must_use]
+    pub fn new(allow_private_networks: bool) -> Self {
+        Self::with_lookup(allow_private_networks, Arc::new(SystemLookUp::default()))
+    }
+
+    /// The same with another source of addresses.
+    ///
+    /// # Panics
+    /// When the HTTP client cannot be set up at all.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "without its TLS set-up the program is broken at the start, not later"
+    )]
+    pub fn with_lookup(allow_private_networks: bool, source: Arc<dyn LookUp>) -> Self {
+        let client = Client::builder()
+            .dns_resolver(Arc::new(VettedResolver { source, private_too: allow_private_networks }))
+            .https_only(!allow_private_networks)
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
+            // A connection that is kept would outlive the judgement on its address.
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("the TLS set-up of the HTTP client is complete");
+        let rate = NonZeroU32::new(FETCHES_PER_HOST_A_MINUTE).unwrap_or(NonZeroU32::MIN);
+        Self {
+            client,
+            private_too: allow_private_networks,
+            timeout: FETCH_TIMEOUT,
+            slots: Arc::new(Semaphore::new(FETCHES_AT_ONCE)),
+            hosts: Arc::new(RateLimiter::keyed(Quota::per_minute(rate))),
+        }
+    }
+
+    /// The same with another time for a whole fetch, from the wait for a place to the last byte.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Fetches one document.
+    ///
+    /// # Errors
+    /// [`FetchError`]; no answer but 200, or 304 where `conditional` is given, is a success.
+    pub async fn fetch(
+        &self,
+        url: &str,
+        accept: &str,
+        conditional: Option<&Validators>,
+    ) -> Result<Fetched, FetchError> {
+        let url = self.check(url)?;
+        let host = host_of(&url);
+        let mut request = self.client.request(Method::GET, url).header(ACCEPT, accept);
+        let mut asked = false;
+        if let Some(validators) = conditional {
+            for (name, value) in
+                [(IF_NONE_MATCH, &validators.etag), (IF_MODIFIED_SINCE, &validators.last_modified)]
+            {
+                if let Some(value) = value {
+                    request = request.header(name, value);
+                    asked = true;
+                }
+            }
+        }
+        self.within(&host, async {
+            let response = self.send(request, &host).await?;
+            match response.status() {
+                StatusCode::OK => read(response, &host).await,
+                StatusCode::NOT_MODIFIED if asked => Ok(outline(response.headers(), true)),
+                status if status.is_redirection() => Err(FetchError::Redirect(status.as_u16())),
+                status => Err(FetchError::Status(status.as_u16())),
+            }
+        })
+        .await
+    }
+
+    /// Asks for something protected without a token, and returns status and `WWW-Authenticate` headers of the answer
+    /// (RFC 9110 §11.6.1). The body is not read.
+    ///
+    /// # Errors
+    /// [`FetchError`]; every status is a success.
+    pub(super) async fn challenge(&self, url: &str, accept: &str) -> Result<(u16, Vec<String>), FetchError> {
+        let url = self.check(url)?;
+        let host = host_of(&url);
+        let request = self.client.request(Method::GET, url).header(ACCEPT, accept);
+        self.within(&host, async {
+            let response = self.send(request, &host).await?;
+            let challenges = response.headers().get_all(WWW_AUTHENTICATE);
+            let challenges =
+                challenges.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
+            Ok((response.status().as_u16(), challenges))
+        })
+        .await
+    }
+
+    /// Everything that can be said of a URL before a name is looked up.
+    fn check(&self, text: &str) -> Result<Url, FetchError> {
+        if text.len() > MAX_FETCHED_URL {
+            return Err(FetchError::Url("is too long"));
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+            return Err(FetchError::Url("has a character that a URL cannot have"));
+        }
+        let url = Url::parse(text).map_err(|_| FetchError::Url("is not a URL"))?;
+        if url.scheme() != "https" && !(self.private_too && url.scheme() == "http") {
+            return Err(FetchError::Url("is not https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            return Err(FetchError::Url("has user information or a fragment"));
+        }
+        // A port below 1024 is some other service's by convention, and our hello is not for it to read. From 1024 up
+        // anything may be a web server, and on a public address nothing there is ours to protect.
+        let port = url.port_or_known_default().unwrap_or(0);
+        let web = port >= 1_024 || port == 443 || (port == 80 && self.private_too);
+        if !web {
+            return Err(FetchError::Port(port));
+        }
+        // A name is judged when it is resolved. An address is not resolved, so it is judged here, after the parser has
+        // made one of whatever way of writing it was used (`2130706433`, `0x7f.1`).
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+            Some(Host::Domain(_)) => None,
+            None => return Err(FetchError::Url("has no host")),
+        };
+        if literal.is_some_and(|address| !reach(address).allowed(self.private_too)) {
+            return Err(FetchError::PrivateAddress(host_of(&url)));
+        }
+        Ok(url)
+    }
+
+    /// Runs a fetch within the limits: rate of the host, places, time.
+    async fn within<T>(
+        &self,
+        host: &str,
+        fetch: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        if self.hosts.len() > HOSTS_REMEMBERED {
+            self.hosts.retain_recent();
+        }
+        self.hosts.check_key(&host.to_owned()).map_err(|_| FetchError::RateLimited(host.to_owned()))?;
+        let late = || FetchError::TimedOut { host: host.to_owned(), limit: self.timeout };
+        let guarded = async {
+            let _slot = self.slots.acquire().await.map_err(|_| late())?;
+            fetch.await
+        };
+        tokio::time::timeout(self.timeout, guarded).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where a request leaves this server")]
+    async fn send(&self, request: RequestBuilder, host: &str) -> Result<Response, FetchError> {
+        let request = request.header(ACCEPT_ENCODING, "identity");
+        let response = request.send().await.map_err(|error| refusal(&error, host))?;
+        // The last word belongs to the connection that was really made.
+        match response.remote_addr() {
+            Some(peer) if reach(peer.ip()).allowed(self.private_too) => Ok(response),
+            _ => Err(FetchError::PrivateAddress(host.to_owned())),
+        }
+    }
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").field("private_too", &self.private_too).finish_non_exhaustive()
+    }
+}
+
+/// Reads a body up to the limit, and stops at the first byte too many.
+async fn read(response: Response, host: &str) -> Result<Fetched, FetchError> {
+    let encoded = response.headers().get(CONTENT_ENCODING);
+    if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Err(FetchError::Encoded);
+    }
+    if response
+        .content_length()
+        .is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_FETCH)
+    {
+        return Err(FetchError::TooLarge);
+    }
+    let mut fetched = outline(response.headers(), false);
+    let mut chunks = response.bytes_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| FetchError::Broken(host.to_owned()))?;
+        if fetched.body.len() + chunk.len() > MAX_FETCH {
+            return Err(FetchError::TooLarge);
+        }
+        fetched.body.extend_from_slice(&chunk);
+    }
+    Ok(fetched)
+}
+
+/// An answer without its body.
+fn outline(headers: &HeaderMap, status_not_modified: bool) -> Fetched {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let freshness = freshness(headers);
+    Fetched {
+        status_not_modified,
+        body: Vec::new(),
+        content_type: text(CONTENT_TYPE),
+        max_age: freshness.max_age,
+        no_store: freshness.no_store,
+        validators: Validators { etag: text(ETAG), last_modified: text(LAST_MODIFIED) },
+    }
+}
+
+fn refusal(error: &reqwest::Error, host: &str) -> FetchError {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        match inner.downcast_ref::<NoAddress>() {
+            Some(NoAddress::Private) => return FetchError::PrivateAddress(host.to_owned()),
+            Some(NoAddress::Unknown) => return FetchError::Unresolved(host.to_owned()),
+            None => cause = inner.source(),
+        }
+    }
+    if error.is_connect() {
+        FetchError::Connect(host.to_owned())
+    } else {
+        FetchError::Broken(host.to_owned())
+    }
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

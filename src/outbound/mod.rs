@@ -1,0 +1,12 @@
+//! Everything this server asks of other servers, behind one guard.
+
+pub mod address;
+pub mod document;
+pub mod fetch;
+mod flight;
+pub mod freshness;
+pub mod key_set;
+pub mod resolver;
+pub mod resource_metadata;
+#[cfg(test)]
+mod test_server;

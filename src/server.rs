@@ -1,0 +1,197 @@
+//! The whole route table, and the server around it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
+use actix_web::middleware::{Condition, DefaultHeaders, Next, from_fn};
+use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Route, guard, web};
+use tracing_actix_web::TracingLogger;
+
+use crate::flow::core::Core;
+use crate::http::{cors, discovery, health, introspect, jwks, register, revoke, status_lists, token};
+use crate::telemetry::{Metrics, RequestSpan};
+use crate::types::network::TrustedProxies;
+use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
+use crate::web::site::Site;
+use crate::web::{account, assets, authorize, consent, home, login, logout, setup};
+
+/// How a route knows its caller. Every route names one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Anyone.
+    Public,
+    /// A client or an MCP server, by its own credentials (RFC 6749 §2.3).
+    Client,
+    /// A registration access token (RFC 7592 §2), or an initial access token where the operator wants one.
+    Registration,
+    /// A person, by session cookie; forms carry an anti-forgery field.
+    Person,
+    /// Whoever holds a one-time link.
+    Link,
+}
+
+/// A route; `methods` is what it answers, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
+fn route(path: &str, _: Access, methods: &'static str) -> Resource {
+    web::resource(path.to_owned()).default_service(web::to(
+        move |request: HttpRequest, site: web::Data<Site>| home::wrong_method(request, site, methods),
+    ))
+}
+
+/// What only reads answers HEAD, too.
+fn reading() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+const READ: &str = "GET, HEAD";
+const FORM: &str = "GET, POST";
+const POST: &str = "POST";
+const MANAGE: &str = "GET, PUT, DELETE";
+
+/// Every route, relative to the issuer's path.
+fn routes(config: &mut web::ServiceConfig) {
+    let cors = || from_fn(cors::any_origin);
+    config
+        .service(route("/jwks.json", Access::Public, READ).wrap(cors()).route(reading().to(jwks::jwks)))
+        .service(route("/token", Access::Client, POST).wrap(cors()).route(web::post().to(token::post)))
+        .service(route("/introspect", Access::Client, POST).route(web::post().to(introspect::post)))
+        .service(route("/revoke", Access::Client, POST).wrap(cors()).route(web::post().to(revoke::post)))
+        .service(
+            route("/register", Access::Registration, POST).wrap(cors()).route(web::post().to(register::post)),
+        )
+        .service(
+            route("/register/{client_id}", Access::Registration, MANAGE)
+                .wrap(cors())
+                .route(web::get().to(register::get))
+                .route(web::put().to(register::put))
+                .route(web::delete().to(register::delete)),
+        )
+        .service(
+            route("/status-lists", Access::Public, READ).wrap(cors()).route(reading().to(status_lists::all)),
+        )
+        .service(
+            route("/status-lists/{id}", Access::Public, READ)
+                .wrap(cors())
+                .route(reading().to(status_lists::get)),
+        )
+        .service(
+            route("/authorize", Access::Person, FORM)
+                .route(web::get().to(authorize::get))
+                .route(web::post().to(authorize::post)),
+        )
+        .service(route("/consent", Access::Person, POST).route(web::post().to(consent::post)))
+        .service(
+            route("/login", Access::Public, FORM)
+                .route(web::get().to(login::get))
+                .route(web::post().to(login::post)),
+        )
+        .service(
+            route("/logout", Access::Person, FORM)
+                .route(web::get().to(logout::get))
+                .route(web::post().to(logout::post)),
+        )
+        .service(
+            route("/setup", Access::Link, FORM)
+                .route(web::get().to(setup::get))
+                .route(web::post().to(setup::post)),
+        )
+        .service(route("/account", Access::Person, READ).route(reading().to(account::get)))
+        .service(route("/account/remove", Access::Person, POST).route(web::post().to(account::remove)))
+        .service(route("/static/{name}", Access::Public, READ).route(reading().to(assets::get)))
+        .service(route("/health/live", Access::Public, READ).route(reading().to(health::live)))
+        .service(route("/health/ready", Access::Public, READ).route(reading().to(health::ready)))
+        // With and without the slash, for an issuer with a path.
+        .service(route("", Access::Public, READ).route(reading().to(home::get)))
+        .service(route("/", Access::Public, READ).route(reading().to(home::get)));
+}
+
+/// The discovery documents: with the issuer's path inserted (RFC 8414 §3.1) and appended (RFC 8414 §5, OpenID Connect
+/// Discovery §4).
+fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
+    let mut document = |at: String, openid: bool| {
+        let resource = route(&at, Access::Public, READ).wrap(from_fn(cors::any_origin));
+        config.service(if openid {
+            resource.route(reading().to(discovery::openid_configuration))
+        } else {
+            resource.route(reading().to(discovery::authorization_server))
+        });
+    };
+    document(format!("/.well-known/oauth-authorization-server{path}"), false);
+    document(format!("/.well-known/openid-configuration{path}"), true);
+    if !path.is_empty() {
+        document(format!("{path}/.well-known/oauth-authorization-server"), false);
+        document(format!("{path}/.well-known/openid-configuration"), true);
+    }
+}
+
+/// What the server serves with.
+pub struct Serving {
+    /// The use cases' core.
+    pub core: web::Data<Core>,
+    /// Brand and cookies.
+    pub site: web::Data<Site>,
+    /// Whose `X-Forwarded-For` is believed.
+    pub proxies: web::Data<TrustedProxies>,
+    /// Counters.
+    pub metrics: web::Data<Metrics>,
+    /// Threads that serve; the machine's cores when absent.
+    pub workers: Option<usize>,
+}
+
+/// Starts serving on `listener`; returns the server, to be awaited or stopped, and its address.
+///
+/// # Errors
+/// When the socket cannot be served on.
+pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server, SocketAddr)> {
+    let address = listener.local_addr()?;
+    let Serving { core, site, proxies, metrics, workers } = serving;
+    let path = core.policy.issuer.path().to_owned();
+    let https = core.policy.issuer.is_https();
+    let mut server = HttpServer::new(move || {
+        let inner = path.clone();
+        let security = DefaultHeaders::new()
+            .add(("X-Content-Type-Options", "nosniff"))
+            .add(("Referrer-Policy", "no-referrer"));
+        let transport = DefaultHeaders::new().add(("Strict-Transport-Security", "max-age=31536000"));
+        App::new()
+            .app_data(core.clone())
+            .app_data(site.clone())
+            .app_data(proxies.clone())
+            .app_data(metrics.clone())
+            .wrap(from_fn(deadline))
+            .wrap(security)
+            .wrap(Condition::new(https, transport))
+            .wrap(from_fn(crate::telemetry::observe))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .configure(|config| discovery_routes(config, &inner))
+            .service(web::scope(&inner).configure(routes))
+            .default_service(web::to(home::not_found))
+    })
+    .client_request_timeout(HEADER_TIMEOUT)
+    .client_disconnect_timeout(Duration::from_secs(1))
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(SHUTDOWN_GRACE.as_secs())
+    .disable_signals();
+    if let Some(workers) = workers {
+        server = server.workers(workers);
+    }
+    Ok((server.listen(listener)?.run(), address))
+}
+
+/// No request runs for ever: a body that trickles in, or a fetch that hangs, ends here.
+async fn deadline(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    if let Ok(answer) = tokio::time::timeout(REQUEST_TIMEOUT, next.call(request)).await {
+        return answer;
+    }
+    let body = serde_json::json!({
+        "error": "temporarily_unavailable",
+        "error_description": "The request took too long.",
+    });
+    let mut answer = crate::wire::reply::json(StatusCode::REQUEST_TIMEOUT, &body);
+    answer.headers_mut().insert(actix_web::http::header::CONNECTION, HeaderValue::from_static("close"));
+    Err(InternalError::from_response("the request took too long", answer).into())
+}

@@ -1,0 +1,180 @@
+//! Where the two databases differ: opening, transactions, and the few statements that diesel's common subset lacks.
+
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+
+use super::error::StoreError;
+use super::schema::{access_grant, client, resource, token_family, users};
+
+/// A connection to either database.
+#[derive(diesel::MultiConnection)]
+pub(super) enum AnyConnection {
+    /// The embedded default.
+    Sqlite(SqliteConnection),
+    /// For several nodes.
+    Postgres(PgConnection),
+}
+
+/// Runs a statement on the inner connection, which finds the prepared one by the statement's type. Through the enum
+/// diesel writes its text anew every time, and twice: for the statements that every request runs, that is most of
+/// their cost.
+macro_rules! on_either {
+    ($tx:expr, $connection:ident => $statement:expr) => {
+        match $tx.connection() {
+            $crate::storage::dialect::AnyConnection::Sqlite($connection) => $statement,
+            $crate::storage::dialect::AnyConnection::Postgres($connection) => $statement,
+        }
+    };
+}
+pub(super) use on_either;
+
+// Rows are found by unique keys with `get_result`, never `first`: `first` adds a bound LIMIT, and SQLite plans a
+// statement with a bound LIMIT anew for every value that is bound to it.
+
+/// Settings of every SQLite connection. FULL: a commit that was acknowledged survives a power cut.
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;";
+
+/// Opens a SQLite file; the caller has decided by the URL's scheme that it is one.
+pub(super) fn open_sqlite(path: &str, read_only: bool) -> Result<AnyConnection, StoreError> {
+    let mut connection =
+        SqliteConnection::establish(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    connection.batch_execute(SQLITE_SETTINGS)?;
+    if read_only {
+        connection.batch_execute("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")?;
+    }
+    Ok(AnyConnection::Sqlite(connection))
+}
+
+/// Opens a PostgreSQL connection.
+pub(super) fn open_postgres(url: &str) -> Result<AnyConnection, StoreError> {
+    let mut connection =
+        PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    connection
+        .batch_execute("SET statement_timeout = '15s'; SET lock_timeout = '5s'; SET TIME ZONE 'UTC';")?;
+    Ok(AnyConnection::Postgres(connection))
+}
+
+impl AnyConnection {
+    /// Begins a transaction that will write. On SQLite it takes the write lock at once: a deferred one would fail
+    /// half-way with SQLITE_BUSY, whatever the busy timeout.
+    pub(super) fn begin_write(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN IMMEDIATE")?,
+            Self::Postgres(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")?,
+        }
+        Ok(())
+    }
+
+    /// Begins a transaction that sees one moment of the database.
+    pub(super) fn begin_read(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(inner) => AnsiTransactionManager::begin_transaction_sql(inner, "BEGIN")?,
+            Self::Postgres(inner) => {
+                AnsiTransactionManager::begin_transaction_sql(
+                    inner,
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits.
+    pub(super) fn commit(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(inner) => AnsiTransactionManager::commit_transaction(inner)?,
+            Self::Postgres(inner) => AnsiTransactionManager::commit_transaction(inner)?,
+        }
+        Ok(())
+    }
+
+    /// Rolls back; a connection that cannot is found broken at its next use.
+    pub(super) fn rollback(&mut self) {
+        let _ = match self {
+            Self::Sqlite(inner) => AnsiTransactionManager::rollback_transaction(inner),
+            Self::Postgres(inner) => AnsiTransactionManager::rollback_transaction(inner),
+        };
+    }
+
+    /// Whether a transaction was left open or broken.
+    pub(super) fn is_broken(&mut self) -> bool {
+        match self {
+            Self::Sqlite(inner) => AnsiTransactionManager::is_broken_transaction_manager(inner),
+            Self::Postgres(inner) => AnsiTransactionManager::is_broken_transaction_manager(inner),
+        }
+    }
+
+    /// A statement that proves the connection works.
+    pub(super) fn ping(&mut self) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(inner) => inner.batch_execute("SELECT 1")?,
+            Self::Postgres(inner) => inner.batch_execute("SELECT 1")?,
+        }
+        Ok(())
+    }
+
+    /// Writes a consistent copy of a SQLite database to `path`, while others read and write it.
+    pub(super) fn copy_to(&mut self, path: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(inner) => {
+                let quoted = path.replace('\'', "''");
+                Ok(inner.batch_execute(&format!("VACUUM INTO '{quoted}'"))?)
+            }
+            Self::Postgres(_) => Err(StoreError::Database(
+                "backup copies the embedded database; for PostgreSQL use pg_dump".to_owned(),
+            )),
+        }
+    }
+}
+
+/// Takes a shared lock on a row by its text id, so that a revocation that runs at the same moment either is seen by
+/// us or sees what we insert. SQLite has one writer and needs none.
+macro_rules! share_lock {
+    ($connection:expr, $table:ident, $id:expr) => {
+        if let AnyConnection::Postgres(inner) = $connection {
+            $table::table.find($id).select($table::id).for_share().execute(inner)?;
+        }
+    };
+}
+
+/// Whether tokens may be issued under a grant: it stands, its person and its client are not switched off, its resource
+/// has not been removed.
+pub(super) fn grant_is_open(connection: &mut AnyConnection, id: &str, now: i64) -> Result<bool, StoreError> {
+    share_lock!(connection, access_grant, id);
+    let query = access_grant::table
+        .inner_join(client::table.on(client::id.eq(access_grant::client_id)))
+        .inner_join(resource::table.on(resource::id.eq(access_grant::resource_id)))
+        .left_join(users::table.on(access_grant::user_id.eq(users::id.nullable())))
+        .filter(access_grant::id.eq(id))
+        .filter(access_grant::revoked_at.is_null())
+        .filter(access_grant::expires_at.gt(now))
+        .filter(client::disabled_at.is_null())
+        .filter(resource::removed_at.is_null())
+        .filter(users::disabled_at.nullable().is_null())
+        .select(access_grant::expires_at);
+    let found: Option<i64> = match connection {
+        AnyConnection::Sqlite(inner) => query.get_result(inner),
+        AnyConnection::Postgres(inner) => query.get_result(inner),
+    }
+    .optional()?;
+    Ok(found.is_some())
+}
+
+/// Whether a token family still stands.
+pub(super) fn family_is_open(connection: &mut AnyConnection, id: &str, now: i64) -> Result<bool, StoreError> {
+    share_lock!(connection, token_family, id);
+    let query = token_family::table
+        .find(id)
+        .filter(token_family::revoked_at.is_null())
+        .filter(token_family::expires_at.gt(now))
+        .select(token_family::expires_at);
+    let found: Option<i64> = match connection {
+        AnyConnection::Sqlite(inner) => query.get_result(inner),
+        AnyConnection::Postgres(inner) => query.get_result(inner),
+    }
+    .optional()?;
+    Ok(found.is_some())
+}

@@ -1,0 +1,29 @@
+//! The store: one interface over SQLite and PostgreSQL. No diesel type leaves this folder.
+
+pub mod access_tokens;
+pub mod assertions;
+pub mod audit;
+pub mod clients;
+pub mod codes;
+pub mod consents;
+mod dialect;
+mod error;
+pub mod families;
+pub mod generations;
+pub mod grants;
+pub mod keys;
+mod migrate;
+pub mod registration_tokens;
+pub mod resources;
+mod row;
+mod schema;
+pub mod sessions;
+pub mod settings;
+mod store;
+pub mod sweep;
+pub mod throttles;
+pub mod users;
+mod writer;
+
+pub use error::StoreError;
+pub use store::{DatabaseUrl, Store, Tx};

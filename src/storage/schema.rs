@@ -1,0 +1,195 @@
+//! The tables, in the column types both databases share: BigInt, Text, Binary, Bool.
+
+diesel::table! { generation (topic) { topic -> Text, value -> BigInt, } }
+diesel::table! { setting (name) { name -> Text, value -> Binary, } }
+diesel::table! {
+    signing_key (kid) {
+        kid -> Text,
+        alg -> Text,
+        public_jwk -> Text,
+        sealed_private -> Binary,
+        created_at -> BigInt,
+        activates_at -> BigInt,
+        removed_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    users (id) {
+        id -> Text,
+        email -> Text,
+        email_key -> Text,
+        name -> Nullable<Text>,
+        role -> Text,
+        groups -> Text,
+        password_hash -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    login_throttle (throttle_key) {
+        throttle_key -> Text,
+        failures -> BigInt,
+        blocked_until -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+diesel::table! { setup_link (digest) { digest -> Binary, created_at -> BigInt, expires_at -> BigInt, } }
+diesel::table! {
+    session (id) {
+        id -> Text,
+        digest -> Binary,
+        user_id -> Text,
+        auth_time -> BigInt,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+        address -> Nullable<Text>,
+        user_agent -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    resource (id) {
+        id -> Text,
+        uri -> Text,
+        uri_key -> Text,
+        name -> Text,
+        scopes -> Text,
+        access_token_ttl -> Nullable<BigInt>,
+        signing_alg -> Text,
+        is_default -> Bool,
+        client_rule -> Text,
+        client_id -> Text,
+        secret_digest -> Binary,
+        slug -> Nullable<Text>,
+        upstream -> Nullable<Text>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        removed_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    client (id) {
+        id -> Text,
+        kind -> Text,
+        metadata -> Text,
+        secret_digest -> Nullable<Binary>,
+        registration_digest -> Nullable<Binary>,
+        resources -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        first_granted_at -> Nullable<BigInt>,
+        document_fresh_until -> Nullable<BigInt>,
+        document_version -> BigInt,
+    }
+}
+diesel::table! {
+    client_document (client_id, version) {
+        client_id -> Text,
+        version -> BigInt,
+        fetched_at -> BigInt,
+        body -> Text,
+        difference -> Text,
+        etag -> Nullable<Text>,
+        last_modified -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    initial_access_token (id) {
+        id -> Text,
+        digest -> Binary,
+        name -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        remaining -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    access_grant (id) {
+        id -> Text,
+        user_id -> Nullable<Text>,
+        client_id -> Text,
+        resource_id -> Text,
+        scopes -> Text,
+        client_fingerprint -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        expires_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+        last_used_address -> Nullable<Text>,
+        revoked_at -> Nullable<BigInt>,
+        revoked_reason -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    consent_request (digest) { digest -> Binary, session_id -> Text, request -> Text, expires_at -> BigInt, }
+}
+diesel::table! {
+    authorization_code (digest) {
+        digest -> Binary,
+        family_id -> Text,
+        user_id -> Text,
+        client_id -> Text,
+        redirect_uri -> Text,
+        code_challenge -> Text,
+        resources -> Text,
+        offline -> Bool,
+        auth_time -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        consumed_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    token_family (id) {
+        id -> Text,
+        client_id -> Text,
+        user_id -> Text,
+        auth_time -> BigInt,
+        offline -> Bool,
+        resources -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    refresh_token (digest) {
+        digest -> Binary,
+        family_id -> Text,
+        generation -> BigInt,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    access_token (status_index) {
+        status_index -> BigInt,
+        id -> Text,
+        grant_id -> Text,
+        family_id -> Nullable<Text>,
+        expires_at -> BigInt,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! { assertion_seen (digest) { digest -> Binary, expires_at -> BigInt, } }
+diesel::table! {
+    audit_event (seq) {
+        seq -> BigInt,
+        id -> Text,
+        at -> BigInt,
+        kind -> Text,
+        user_id -> Nullable<Text>,
+        client_id -> Nullable<Text>,
+        grant_id -> Nullable<Text>,
+        resource_id -> Nullable<Text>,
+        address -> Nullable<Text>,
+        request_id -> Nullable<Text>,
+        detail -> Text,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);

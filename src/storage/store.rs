@@ -1,0 +1,341 @@
+//! The store's two verbs, `read` and `write`, the same on both databases.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::dialect::{AnyConnection, open_postgres, open_sqlite};
+use super::error::StoreError;
+use super::generations::{self, Topic};
+use super::migrate;
+use super::writer::{Job, Writer};
+use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, READ_CONNECTIONS};
+
+/// Which database, decided by the URL's scheme and nothing else: a mistyped PostgreSQL URL must not become a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DatabaseUrl {
+    /// A file, embedded.
+    Sqlite(PathBuf),
+    /// A server; the whole URL.
+    Postgres(String),
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite:PATH`, `postgres://…` or `postgresql://…`.
+    ///
+    /// # Errors
+    /// A sentence that says what was expected; it never repeats the URL, which may hold a password.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.contains(['?', '\0']) || path == ":memory:" {
+                return Err("expected sqlite:PATH with the path of a file".to_owned());
+            }
+            return Ok(Self::Sqlite(PathBuf::from(path)));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE".to_owned())
+    }
+}
+
+/// A transaction. What is done through it happens wholly or not at all.
+pub struct Tx<'a> {
+    connection: &'a mut AnyConnection,
+    changed: Vec<Topic>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) const fn new(connection: &'a mut AnyConnection) -> Self {
+        Self { connection, changed: Vec::new() }
+    }
+
+    pub(super) const fn connection(&mut self) -> &mut AnyConnection {
+        self.connection
+    }
+
+    /// Notes that a counter has to move. It moves at the end of the transaction, so that the rows that everybody
+    /// updates are locked last, in one order, and for as short as can be.
+    pub(super) fn note(&mut self, topic: Topic) {
+        if !self.changed.contains(&topic) {
+            self.changed.push(topic);
+        }
+    }
+
+    /// Moves the counters; what ends a transaction calls it before the commit.
+    fn settle(&mut self) -> Result<(), StoreError> {
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.into_iter().try_for_each(|topic| generations::count_up(self, topic))
+    }
+}
+
+/// Runs `f`, then moves the counters that it wants moved.
+fn settled<T>(
+    connection: &mut AnyConnection,
+    f: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut tx = Tx::new(connection);
+    let value = f(&mut tx)?;
+    tx.settle()?;
+    Ok(value)
+}
+
+/// The database.
+pub struct Store {
+    url: DatabaseUrl,
+    readers: Pool<Opener>,
+    permits: Arc<Semaphore>,
+    /// SQLite only; PostgreSQL writes through the pool.
+    writer: Option<Writer>,
+}
+
+impl Store {
+    /// Opens the database and brings its schema up to date; returns the names of the migrations that ran.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or its schema is newer than this program.
+    pub fn open(url: &DatabaseUrl) -> Result<(Self, Vec<String>), StoreError> {
+        let mut first = match url {
+            DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false)?,
+            DatabaseUrl::Postgres(url) => open_postgres(url)?,
+        };
+        let ran = migrate::run(&mut first)?;
+        let (size, idle, writer) = match url {
+            DatabaseUrl::Sqlite(_) => (READ_CONNECTIONS, READ_CONNECTIONS, Some(Writer::start(first)?)),
+            DatabaseUrl::Postgres(_) => (POSTGRES_CONNECTIONS, 1, None),
+        };
+        let readers = Pool::builder()
+            .max_size(size)
+            .min_idle(Some(idle))
+            .connection_timeout(POOL_WAIT)
+            .test_on_check_out(false)
+            .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
+            .build_unchecked(Opener(url.clone()));
+        let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
+        Ok((Self { url: url.clone(), readers, permits, writer }, ran))
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub const fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Runs `f` in a read-only transaction that sees one moment of the database.
+    ///
+    /// # Errors
+    /// What `f` says, or a fault of the database.
+    pub async fn read<T, F>(&self, f: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.blocking(move |pool| {
+            let mut connection = begun(&pool, AnyConnection::begin_read)?;
+            ended(&mut connection, f)
+        })
+        .await
+    }
+
+    /// [`Store::read`] for a few rows found by their keys. On SQLite it runs where it is called: it takes less time than
+    /// handing it to another thread would, and readers wait for nobody.
+    ///
+    /// # Errors
+    /// What `f` says, or a fault of the database.
+    pub async fn lookup<T, F>(&self, f: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        if self.writer.is_some()
+            && let Some(mut connection) = self.readers.try_get()
+        {
+            connection.begin_read()?;
+            return ended(&mut connection, f);
+        }
+        self.read(f).await
+    }
+
+    /// Runs `f` in a transaction and returns after it is durable. `f` may be run more than once and must have no
+    /// effect but through the transaction. When it errs, nothing it did remains.
+    ///
+    /// # Errors
+    /// What `f` says, or a fault of the database.
+    pub async fn write<T, F>(&self, f: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        if let Some(writer) = &self.writer {
+            let (reply, answer) = oneshot::channel();
+            writer.submit(Box::new(Pending { f, outcome: None, reply }))?;
+            return answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?;
+        }
+        self.blocking(move |pool| {
+            let mut tries = 0;
+            loop {
+                tries += 1;
+                let mut connection = begun(&pool, AnyConnection::begin_write)?;
+                let outcome = in_transaction(&mut connection, &f);
+                match outcome {
+                    Err(StoreError::Retry(_)) if tries < 5 => {}
+                    other => return other,
+                }
+            }
+        })
+        .await
+    }
+
+    /// Proves that the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.blocking(|pool| begun(&pool, AnyConnection::ping).map(drop)).await
+    }
+
+    /// Writes a consistent copy of the embedded database to `path`.
+    ///
+    /// # Errors
+    /// When the file exists already, cannot be written, or the database is PostgreSQL.
+    pub async fn copy_to(&self, path: PathBuf) -> Result<(), StoreError> {
+        let url = self.url.clone();
+        self.blocking(move |_| {
+            let DatabaseUrl::Sqlite(source) = url else {
+                return Err(StoreError::Database(
+                    "backup copies the embedded database; for PostgreSQL use pg_dump".to_owned(),
+                ));
+            };
+            open_sqlite(&source.to_string_lossy(), false)?.copy_to(&path.to_string_lossy())
+        })
+        .await
+    }
+
+    async fn blocking<T, F>(&self, f: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(Pool<Opener>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let permits = Arc::clone(&self.permits);
+        let permit = match Arc::clone(&permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => tokio::time::timeout(POOL_WAIT, permits.acquire_owned())
+                .await
+                .map_err(|_| StoreError::Busy)?
+                .map_err(|_| StoreError::Busy)?,
+        };
+        let pool = self.readers.clone();
+        tokio::task::spawn_blocking(move || {
+            let outcome = f(pool);
+            drop(permit);
+            outcome
+        })
+        .await
+        .map_err(|error| StoreError::Database(error.to_string()))?
+    }
+}
+
+/// A connection on which `first` has worked. Connections that went stale while they were idle, because the server was
+/// restarted say, are put aside one after the other: they are no reason to refuse a request.
+fn begun(
+    pool: &Pool<Opener>,
+    first: impl Fn(&mut AnyConnection) -> Result<(), StoreError>,
+) -> Result<PooledConnection<Opener>, StoreError> {
+    let mut tries = pool.max_size();
+    loop {
+        let mut connection = pool.get().map_err(unavailable)?;
+        match first(&mut connection) {
+            Ok(()) => return Ok(connection),
+            Err(_) if tries > 0 && connection.is_broken() => tries -= 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn unavailable(error: diesel::r2d2::PoolError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
+
+/// Runs `f` in the transaction that was begun, and ends it.
+fn ended<T>(
+    connection: &mut AnyConnection,
+    f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match f(&mut Tx::new(connection)) {
+        Ok(value) => connection.commit().map(|()| value),
+        Err(error) => {
+            connection.rollback();
+            Err(error)
+        }
+    }
+}
+
+fn in_transaction<T>(
+    connection: &mut AnyConnection,
+    f: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    match settled(connection, f) {
+        Ok(value) => {
+            if let Err(error) = connection.commit() {
+                connection.rollback();
+                return Err(error);
+            }
+            Ok(value)
+        }
+        Err(error) => {
+            connection.rollback();
+            Err(error)
+        }
+    }
+}
+
+struct Pending<T, F> {
+    f: F,
+    outcome: Option<Result<T, StoreError>>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send> Job for Pending<T, F> {
+    fn run(&mut self, connection: &mut AnyConnection) -> bool {
+        let outcome = settled(connection, &self.f);
+        let fine = outcome.is_ok();
+        self.outcome = Some(outcome);
+        fine
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
+        let outcome = match (committed, self.outcome) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(StoreError::Database("a write was abandoned".to_owned())),
+        };
+        let _ = self.reply.send(outcome);
+    }
+}
+
+/// Opens connections for the pool.
+struct Opener(DatabaseUrl);
+
+impl ManageConnection for Opener {
+    type Connection = AnyConnection;
+    type Error = StoreError;
+
+    fn connect(&self) -> Result<AnyConnection, StoreError> {
+        match &self.0 {
+            DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), true),
+            DatabaseUrl::Postgres(url) => open_postgres(url),
+        }
+    }
+
+    fn is_valid(&self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        connection.ping()
+    }
+
+    fn has_broken(&self, connection: &mut AnyConnection) -> bool {
+        connection.is_broken()
+    }
+}

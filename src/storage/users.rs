@@ -1,0 +1,156 @@
+//! People.
+
+use diesel::prelude::*;
+
+use super::error::StoreError;
+use super::row::{json, moment, need, to_json};
+use super::schema::{session, users};
+use super::store::Tx;
+use crate::types::id::UserId;
+use crate::types::time::Timestamp;
+use crate::types::user::{Email, Role, User};
+
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = users)]
+struct Row {
+    id: String,
+    email: String,
+    email_key: String,
+    name: Option<String>,
+    role: String,
+    groups: String,
+    password_hash: Option<String>,
+    created_at: i64,
+    updated_at: i64,
+    disabled_at: Option<i64>,
+}
+
+impl Row {
+    fn read(self) -> Result<User, StoreError> {
+        Ok(User {
+            id: need(UserId::parse(&self.id), "users.id")?,
+            email: self.email,
+            name: self.name,
+            role: need(Role::parse(&self.role), "users.role")?,
+            groups: json(&self.groups, "users.groups")?,
+            password_hash: self.password_hash,
+            created_at: Timestamp::from_micros(self.created_at),
+            updated_at: Timestamp::from_micros(self.updated_at),
+            disabled_at: moment(self.disabled_at),
+        })
+    }
+}
+
+/// Adds a person; [`StoreError::Conflict`] when the address is taken.
+///
+/// # Errors
+/// A fault of the database.
+pub fn insert(tx: &mut Tx<'_>, user: &User, email: &Email) -> Result<(), StoreError> {
+    let row = Row {
+        id: user.id.to_string(),
+        email: user.email.clone(),
+        email_key: email.key(),
+        name: user.name.clone(),
+        role: user.role.as_str().to_owned(),
+        groups: to_json(&user.groups)?,
+        password_hash: user.password_hash.clone(),
+        created_at: user.created_at.micros(),
+        updated_at: user.updated_at.micros(),
+        disabled_at: user.disabled_at.map(Timestamp::micros),
+    };
+    diesel::insert_into(users::table).values(&row).execute(tx.connection())?;
+    Ok(())
+}
+
+/// The person with this id.
+///
+/// # Errors
+/// A fault of the database.
+pub fn find(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, StoreError> {
+    users::table
+        .find(id.to_string())
+        .get_result::<Row>(tx.connection())
+        .optional()?
+        .map(Row::read)
+        .transpose()
+}
+
+/// The person with this address, whatever its case.
+///
+/// # Errors
+/// A fault of the database.
+pub fn find_by_email(tx: &mut Tx<'_>, email: &Email) -> Result<Option<User>, StoreError> {
+    users::table
+        .filter(users::email_key.eq(email.key()))
+        .get_result::<Row>(tx.connection())
+        .optional()?
+        .map(Row::read)
+        .transpose()
+}
+
+/// Everyone, oldest first.
+///
+/// # Errors
+/// A fault of the database.
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<User>, StoreError> {
+    users::table
+        .order((users::created_at.asc(), users::id.asc()))
+        .load::<Row>(tx.connection())?
+        .into_iter()
+        .map(Row::read)
+        .collect()
+}
+
+/// Whether anyone is there at all.
+///
+/// # Errors
+/// A fault of the database.
+pub fn any(tx: &mut Tx<'_>) -> Result<bool, StoreError> {
+    Ok(users::table.select(users::id).first::<String>(tx.connection()).optional()?.is_some())
+}
+
+/// Switches a person off (`Some`) or on (`None`), and ends their sessions when off.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_disabled(
+    tx: &mut Tx<'_>,
+    id: UserId,
+    disabled_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id.to_string()))
+        .set((users::disabled_at.eq(disabled_at.map(Timestamp::micros)), users::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    if disabled_at.is_some() {
+        end_sessions(tx, id)?;
+    }
+    Ok(())
+}
+
+/// Sets a password hash and ends every session that rests on the old password.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str, now: Timestamp) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id.to_string()))
+        .set((users::password_hash.eq(hash), users::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    end_sessions(tx, id)
+}
+
+/// Sets a role.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role, now: Timestamp) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id.to_string()))
+        .set((users::role.eq(role.as_str()), users::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    Ok(())
+}
+
+fn end_sessions(tx: &mut Tx<'_>, id: UserId) -> Result<(), StoreError> {
+    diesel::delete(session::table.filter(session::user_id.eq(id.to_string()))).execute(tx.connection())?;
+    Ok(())
+}

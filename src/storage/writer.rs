@@ -1,0 +1,105 @@
+//! SQLite's single writer: one thread takes what waits, runs it in one transaction, commits once, then answers all.
+//!
+//! A commit costs a disk flush; sharing it is what makes full durability affordable. A job that errs undoes only
+//! itself: the batch is rolled back and its jobs are run again one by one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use super::dialect::AnyConnection;
+use super::error::StoreError;
+use crate::types::policy::{WRITE_BATCH, WRITE_QUEUE};
+
+/// A write that can be run, run again, and answered.
+pub(super) trait Job: Send {
+    /// Runs it; `false` when it erred and must be undone.
+    fn run(&mut self, connection: &mut AnyConnection) -> bool;
+    /// Tells the caller: its own result, or that the commit failed.
+    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+/// The handle by which jobs reach the writer thread.
+pub(super) struct Writer {
+    queue: Option<SyncSender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread that owns `connection`.
+    pub(super) fn start(connection: AnyConnection) -> Result<Self, StoreError> {
+        let (queue, jobs) = sync_channel(WRITE_QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("postern-writer".to_owned())
+            .spawn(move || work(connection, &jobs))
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Hands in a job; [`StoreError::Busy`] when too many wait.
+    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        match self.queue.as_ref().map(|queue| queue.try_send(job)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_))) => Err(StoreError::Busy),
+            Some(Err(TrySendError::Disconnected(_))) | None => {
+                Err(StoreError::Unavailable("the writer has stopped".to_owned()))
+            }
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until everything handed in is committed.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn work(mut connection: AnyConnection, jobs: &Receiver<Box<dyn Job>>) {
+    let mut batch = Vec::with_capacity(WRITE_BATCH);
+    while let Ok(first) = jobs.recv() {
+        batch.push(first);
+        batch.extend(jobs.try_iter().take(WRITE_BATCH - 1));
+        commit_together(&mut connection, &mut batch);
+    }
+}
+
+fn commit_together(connection: &mut AnyConnection, batch: &mut Vec<Box<dyn Job>>) {
+    if let Err(error) = connection.begin_write() {
+        let text = error.to_string();
+        let busy = matches!(error, StoreError::Busy);
+        for job in batch.drain(..) {
+            job.answer(Err(if busy { StoreError::Busy } else { StoreError::Unavailable(text.clone()) }));
+        }
+        return;
+    }
+    let clean = batch.iter_mut().all(|job| run_caught(job.as_mut(), connection));
+    if clean {
+        let committed = connection.commit();
+        if committed.is_err() {
+            connection.rollback();
+        }
+        let failure = committed.err().map(|error| error.to_string());
+        for job in batch.drain(..) {
+            job.answer(failure.clone().map_or(Ok(()), |text| Err(StoreError::Unavailable(text))));
+        }
+        return;
+    }
+    connection.rollback();
+    if batch.len() == 1 {
+        for job in batch.drain(..) {
+            job.answer(Ok(()));
+        }
+        return;
+    }
+    for job in std::mem::take(batch) {
+        commit_together(connection, &mut vec![job]);
+    }
+}
+
+fn run_caught(job: &mut dyn Job, connection: &mut AnyConnection) -> bool {
+    catch_unwind(AssertUnwindSafe(|| job.run(connection))).unwrap_or(false)
+}

@@ -1,0 +1,124 @@
+//! Audit events: who did what, through which client, from where, and how it was decided.
+
+use serde::{Deserialize, Serialize};
+
+use super::client::ClientId;
+use super::id::{AuditId, GrantId, ResourceId, UserId};
+use super::time::Timestamp;
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What happened. A closed set, so that a reader of the log can rely on the names.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+        pub enum AuditKind { $($(#[$doc])* #[serde(rename = $text)] $name,)* }
+
+        impl AuditKind {
+            /// Every kind.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The name in the log.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The inverse of [`AuditKind::as_str`].
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+        }
+    };
+}
+
+events! {
+    /// A person signed in.
+    LoginSucceeded = "login.succeeded",
+    /// A sign-in was refused.
+    LoginFailed = "login.failed",
+    /// A sign-in was not tried because of earlier failures.
+    LoginThrottled = "login.throttled",
+    /// A person signed out.
+    LoggedOut = "login.ended",
+    /// The first administrator was made.
+    SetupCompleted = "setup.completed",
+    /// A person was added.
+    UserAdded = "user.added",
+    /// A person was switched off.
+    UserDisabled = "user.disabled",
+    /// A person was switched on again.
+    UserEnabled = "user.enabled",
+    /// A password was set.
+    UserPasswordSet = "user.password_set",
+    /// A role was set.
+    UserRoleSet = "user.role_set",
+    /// A person allowed access.
+    ConsentAllowed = "consent.allowed",
+    /// A person refused access.
+    ConsentDenied = "consent.denied",
+    /// An authorization code was issued.
+    CodeIssued = "code.issued",
+    /// An authorization code was presented again; what it had given was revoked.
+    CodeReplayed = "code.replayed",
+    /// Tokens were issued.
+    TokenIssued = "token.issued",
+    /// A used refresh token came again and was answered with the same successor; `cause` says why.
+    RefreshRepeated = "refresh.repeated",
+    /// A used refresh token came again where that means theft; the grant was revoked.
+    RefreshReused = "refresh.reused",
+    /// A token was revoked.
+    TokenRevoked = "token.revoked",
+    /// A grant was revoked.
+    GrantRevoked = "grant.revoked",
+    /// A client registered itself.
+    ClientRegistered = "client.registered",
+    /// A client was added by an administrator.
+    ClientAdded = "client.added",
+    /// A client's registration changed.
+    ClientUpdated = "client.updated",
+    /// A client was switched off.
+    ClientDisabled = "client.disabled",
+    /// A client was switched on again.
+    ClientEnabled = "client.enabled",
+    /// A client was removed.
+    ClientRemoved = "client.removed",
+    /// A client's metadata document was read for the first time, or has changed.
+    ClientDocumentChanged = "client.document_changed",
+    /// A client failed to prove itself.
+    ClientAuthenticationFailed = "client.authentication_failed",
+    /// An MCP server was added.
+    ResourceAdded = "resource.added",
+    /// An MCP server was removed.
+    ResourceRemoved = "resource.removed",
+    /// Signing keys were rotated.
+    KeyRotated = "key.rotated",
+    /// An initial access token was made.
+    InitialAccessTokenAdded = "initial_access_token.added",
+    /// An initial access token was removed.
+    InitialAccessTokenRemoved = "initial_access_token.removed",
+}
+
+/// One record of the audit log.
+#[derive(Clone, Debug)]
+pub struct AuditEvent {
+    /// Its id.
+    pub id: AuditId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: AuditKind,
+    /// The person concerned.
+    pub user_id: Option<UserId>,
+    /// The client concerned.
+    pub client_id: Option<ClientId>,
+    /// The grant concerned.
+    pub grant_id: Option<GrantId>,
+    /// The resource concerned.
+    pub resource_id: Option<ResourceId>,
+    /// The network address it came from; absent for the command line.
+    pub address: Option<String>,
+    /// The request it belongs to, as in the log.
+    pub request_id: Option<String>,
+    /// What else there is to say; never a secret.
+    pub detail: serde_json::Value,
+}

@@ -1,0 +1,85 @@
+//! Typed identifiers: an id of one kind cannot be handed to a lookup of another.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::random::Rng;
+use super::time::Timestamp;
+
+/// Makes a UUIDv7 (RFC 9562 §5.7) from the given moment and random source.
+fn uuid_v7(now: Timestamp, rng: &dyn Rng) -> Uuid {
+    let mut bytes = [0u8; 10];
+    rng.fill(&mut bytes);
+    let millis = u64::try_from(now.micros() / 1_000).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
+}
+
+macro_rules! typed_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A fresh, time-ordered id (UUIDv7).
+            #[must_use]
+            pub fn new(now: Timestamp, rng: &dyn Rng) -> Self {
+                Self(uuid_v7(now, rng))
+            }
+
+            /// Reads the hyphenated form; `None` when it is not a UUID.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Uuid::try_parse(text).ok().map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.hyphenated().fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+    };
+}
+
+typed_id!(
+    /// A person. Also the `sub` of the tokens they authorise (RFC 9068 §2.2).
+    UserId
+);
+typed_id!(
+    /// A registered MCP server (an RFC 8707 resource).
+    ResourceId
+);
+typed_id!(
+    /// A standing approval: one person (or none, for a machine), one client, one resource. The `grant_id` claim.
+    GrantId
+);
+typed_id!(
+    /// The tokens that descend from one authorization code (RFC 9700 §4.14.2).
+    FamilyId
+);
+typed_id!(
+    /// A browser session.
+    SessionId
+);
+typed_id!(
+    /// One audit record.
+    AuditId
+);
+typed_id!(
+    /// An access token (`jti`, RFC 9068 §2.2).
+    TokenId
+);
+typed_id!(
+    /// An initial access token, as administrators name it (RFC 7591 §3).
+    InitialAccessTokenId
+);

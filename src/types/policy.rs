@@ -1,0 +1,247 @@
+//! Every limit, lifetime and size: the fixed ones as constants, those an operator may set in [`Policy`].
+//! `docs/CONFIG.md` is generated from [`FIXED`] and the configuration keys.
+
+use std::time::Duration;
+
+use super::client::{AuthMethod, GrantType};
+use super::issuer::Issuer;
+
+macro_rules! fixed {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)*) => {
+        $($(#[doc = $doc])+ pub const $name: $type = $value;)*
+
+        /// Name, value and meaning of every fixed number, for the documentation.
+        #[must_use]
+        pub fn fixed_numbers() -> Vec<(&'static str, String, &'static str)> {
+            vec![$((stringify!($name), format!("{:?}", $value), concat!($($doc),+).trim()),)*]
+        }
+    };
+}
+
+fixed! {
+    /// Largest request body in bytes; more is 413.
+    MAX_BODY: usize = 64 * 1024;
+    /// Longest request target (path and query) that is read, in bytes.
+    MAX_TARGET: usize = 16 * 1024;
+    /// Longest sealed request that goes through the sign-in page, in bytes; it holds an authorization request of
+    /// [`MAX_TARGET`].
+    MAX_CONTINUE: usize = 24 * 1024;
+    /// Longest single parameter in bytes.
+    MAX_PARAMETER: usize = 8 * 1024;
+    /// Most parameters in one request.
+    MAX_PARAMETERS: usize = 64;
+    /// Most `resource` values in one request.
+    MAX_RESOURCES: usize = 8;
+    /// Most redirect URIs that one client keeps.
+    MAX_REDIRECT_URIS: usize = 32;
+    /// Most keys in a client's key set.
+    MAX_CLIENT_KEYS: usize = 32;
+    /// Time a client has to send its request headers.
+    HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Time a whole request may take before it is answered with 408 or 503.
+    REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+    /// Time an idle connection is kept open.
+    KEEP_ALIVE: Duration = Duration::from_secs(75);
+    /// Time that running requests have to end after SIGTERM.
+    SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+    /// Largest metadata document, key set or logo that is fetched, in bytes.
+    MAX_FETCH: usize = 64 * 1024;
+    /// Time for one outbound fetch from name lookup to last byte.
+    FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Shortest time a fetched document counts as fresh.
+    DOCUMENT_MIN_FRESH: Duration = Duration::from_secs(60);
+    /// Longest time a fetched document counts as fresh.
+    DOCUMENT_MAX_FRESH: Duration = Duration::from_secs(86_400);
+    /// Time a fetched document counts as fresh when its server does not say.
+    DOCUMENT_DEFAULT_FRESH: Duration = Duration::from_secs(600);
+    /// Fetches of metadata documents for one host a minute.
+    FETCHES_PER_HOST_A_MINUTE: u32 = 30;
+    /// Self-registrations from one network address (IPv6: one /64) a minute.
+    REGISTRATIONS_A_MINUTE: u32 = 20;
+    /// Self-registrations that may arrive at once from one network address.
+    REGISTRATION_BURST: u32 = 60;
+    /// Time after which a self-registered client that nobody approved is swept.
+    UNUSED_CLIENT_TTL: Duration = Duration::from_secs(86_400);
+    /// Time a person has to decide on a consent page.
+    CONSENT_TTL: Duration = Duration::from_secs(600);
+    /// Time a person has to get through sign-in before the app must start again.
+    CONTINUE_TTL: Duration = Duration::from_secs(3_600);
+    /// Time the link for the first administrator works.
+    SETUP_TTL: Duration = Duration::from_secs(86_400);
+    /// Time a redeemed or expired authorization code is remembered, so that a replay is seen.
+    CODE_MEMORY: Duration = Duration::from_secs(86_400);
+    /// Time an ended family, grant or session is kept after its end.
+    ENDED_MEMORY: Duration = Duration::from_secs(30 * 86_400);
+    /// A repeat of a refresh token this soon after its first use is put down to concurrency, later to a lost answer.
+    CONCURRENT_REPEAT: Duration = Duration::from_secs(5);
+    /// Longest life of an access token.
+    MAX_ACCESS_TOKEN_TTL: Duration = Duration::from_secs(3_600);
+    /// Longest life of a client assertion (RFC 7523 §3).
+    MAX_ASSERTION_TTL: Duration = Duration::from_secs(3_600);
+    /// Clock difference that is forgiven in a client assertion.
+    CLOCK_SKEW: Duration = Duration::from_secs(30);
+    /// Time a signing key signs before the next one takes over.
+    KEY_ROTATION: Duration = Duration::from_secs(90 * 86_400);
+    /// Time other parties may keep the key set; a key is published at least this long before it signs.
+    JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+    /// Tokens that share one status list (Token Status List §4).
+    STATUS_LIST_SIZE: i64 = 1 << 17;
+    /// Places in the status lists that a node reserves at once.
+    STATUS_BLOCK: i64 = 4_096;
+    /// Time a status list token is valid.
+    STATUS_LIST_TTL: Duration = Duration::from_secs(300);
+    /// How often a node looks for changes that another process made.
+    CHANGE_POLL: Duration = Duration::from_millis(200);
+    /// Without news from the database for this long, nothing is said to be unrevoked.
+    CHANGE_STALE: Duration = Duration::from_secs(5);
+    /// How often expired rows are swept.
+    SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+    /// Rows that one sweep statement deletes at most.
+    SWEEP_BATCH: i64 = 1_000;
+    /// Shortest password in characters (NIST SP 800-63B §5.1.1.2 asks for at least 8).
+    MIN_PASSWORD: usize = 8;
+    /// Longest password in bytes; what is longer is refused before it is hashed.
+    MAX_PASSWORD: usize = 1_024;
+    /// Memory of one password hash in KiB (OWASP's recommendation for argon2id).
+    ARGON2_MEMORY_KIB: u32 = 19 * 1_024;
+    /// Passes of one password hash.
+    ARGON2_PASSES: u32 = 2;
+    /// Password hashes that run at once.
+    ARGON2_PARALLEL: usize = 2;
+    /// Password hashes that may wait; more is 503.
+    ARGON2_QUEUE: usize = 64;
+    /// Failed sign-ins of one account or address before it has to wait.
+    LOGIN_FREE_FAILURES: i64 = 5;
+    /// First wait; doubles with every further failure.
+    LOGIN_FIRST_WAIT: Duration = Duration::from_secs(2);
+    /// Longest wait.
+    LOGIN_LONGEST_WAIT: Duration = Duration::from_secs(900);
+    /// Time after which failures are forgotten.
+    LOGIN_MEMORY: Duration = Duration::from_secs(86_400);
+    /// Connections to the database for reads.
+    READ_CONNECTIONS: u32 = 4;
+    /// Connections to PostgreSQL in all.
+    POSTGRES_CONNECTIONS: u32 = 16;
+    /// Time a request waits for a database connection before it is 503.
+    POOL_WAIT: Duration = Duration::from_secs(2);
+    /// Fetches that run at once; the rest wait within their own time-out.
+    FETCHES_AT_ONCE: usize = 32;
+    /// Hosts whose rate is remembered before those at rest are forgotten.
+    HOSTS_REMEMBERED: usize = 10_000;
+    /// Longest URL that is fetched, in bytes.
+    MAX_FETCHED_URL: usize = 2_048;
+    /// Name lookups that run at once. The system's resolver blocks a thread for as long as its servers are silent.
+    LOOKUPS_AT_ONCE: usize = 16;
+    /// Key sets that are kept.
+    KEY_SETS_KEPT: u64 = 1_024;
+    /// Longest time a key set counts as fresh: a key that its owner takes back must not verify for a day.
+    KEY_SET_MAX_FRESH: Duration = Duration::from_secs(3_600);
+    /// A set that cannot be fetched anew serves at most this long after it was last seen.
+    KEY_SET_MAX_STALE: Duration = Duration::from_secs(86_400);
+    /// Time between two fetches of one set, however many assertions name keys that it does not have.
+    KEY_SET_REST: Duration = Duration::from_secs(10);
+    /// Time for each of the two rounds of a look.
+    LOOK_ROUND: Duration = Duration::from_millis(1_500);
+    /// Most scopes that are taken over.
+    MAX_SEEN_SCOPES: usize = 128;
+    /// Longest name that is taken over, in characters.
+    MAX_SEEN_NAME: usize = 128;
+    /// Most remarks that one reading makes; a longer list helps nobody.
+    MAX_REGISTRATION_NOTES: usize = 16;
+    /// Longest `scope` that is kept, in bytes.
+    MAX_CLIENT_SCOPE: usize = 4_096;
+    /// Longest `client_name` in characters.
+    MAX_CLIENT_NAME: usize = 128;
+    /// Longest address of a page, in bytes.
+    MAX_CLIENT_PAGE: usize = 2_048;
+    /// Longest contact, software id or version, in bytes.
+    MAX_CLIENT_TEXT: usize = 256;
+    /// Most contacts that are kept.
+    MAX_CLIENT_CONTACTS: usize = 16;
+    /// Tries before it is 503: each lost one means that somebody else made or ended the same approval.
+    GRANT_TRIES: usize = 4;
+    /// Signed status lists that a node keeps.
+    STATUS_LISTS: u64 = 64;
+    /// Access tokens whose signature a node knows to fit, by digest.
+    VERIFIED_TOKENS: u64 = 20_000;
+    /// Writes that may wait for the single writer; more is 503.
+    WRITE_QUEUE: usize = 4_096;
+    /// Writes that share one commit at most.
+    WRITE_BATCH: usize = 64;
+}
+
+/// Who may register a client without an administrator (RFC 7591 §3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RegistrationMode {
+    /// Anyone.
+    Open,
+    /// Who holds an initial access token.
+    InitialAccessToken,
+    /// Nobody.
+    Closed,
+}
+
+/// What an operator may set, as the decisions see it.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The issuer identifier.
+    pub issuer: Issuer,
+    /// Who may register a client.
+    pub registration_mode: RegistrationMode,
+    /// Whether client ids may be URLs of metadata documents.
+    pub client_id_metadata_documents: bool,
+    /// Whether documents may be fetched over `http` and from private addresses; for tests.
+    pub allow_private_networks: bool,
+    /// Private-use schemes that redirect URIs may have.
+    pub redirect_schemes: Vec<String>,
+    /// Life of an access token.
+    pub access_token_ttl: Duration,
+    /// Life of an authorization code.
+    pub authorization_code_ttl: Duration,
+    /// Life of a refresh token that is not used.
+    pub refresh_token_idle_ttl: Duration,
+    /// Life of a chain of refresh tokens, and of the approval it rests on.
+    pub refresh_token_max_ttl: Duration,
+    /// Time in which a used refresh token is answered with the same successor.
+    pub refresh_retry_window: Duration,
+    /// Life of a browser session that is not used.
+    pub session_idle_ttl: Duration,
+    /// Life of a browser session.
+    pub session_max_ttl: Duration,
+}
+
+impl Policy {
+    /// The defaults for an issuer.
+    #[must_use]
+    pub fn new(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            registration_mode: RegistrationMode::Open,
+            client_id_metadata_documents: true,
+            allow_private_networks: false,
+            redirect_schemes: ["cursor", "vscode", "vscode-insiders"].map(str::to_owned).to_vec(),
+            access_token_ttl: Duration::from_secs(300),
+            authorization_code_ttl: Duration::from_secs(60),
+            refresh_token_idle_ttl: Duration::from_secs(30 * 86_400),
+            refresh_token_max_ttl: Duration::from_secs(365 * 86_400),
+            refresh_retry_window: Duration::from_secs(30),
+            session_idle_ttl: Duration::from_secs(12 * 3_600),
+            session_max_ttl: Duration::from_secs(7 * 86_400),
+        }
+    }
+
+    /// The grant types that work here; metadata and enforcement both read this.
+    #[must_use]
+    pub const fn grant_types(&self) -> [GrantType; 3] {
+        GrantType::ALL
+    }
+
+    /// The client authentication methods that work here; metadata and enforcement both read this.
+    #[must_use]
+    pub const fn auth_methods(&self) -> [AuthMethod; 4] {
+        AuthMethod::ALL
+    }
+}
+
+/// The algorithms that a client assertion may have (RFC 7518 §3.1, RFC 8037 §3.1).
+pub const ASSERTION_ALGS: [&str; 4] = ["ES256", "RS256", "PS256", "EdDSA"];

@@ -1,0 +1,175 @@
+//! MCP servers, as an administrator registered them.
+
+use serde::{Deserialize, Serialize};
+
+use super::client::Client;
+use super::id::ResourceId;
+use super::key::SigningAlg;
+use super::resource_uri::ResourceUri;
+use super::scope::ScopeSet;
+use super::time::Timestamp;
+use super::token::TokenDigest;
+
+/// What a permission can do, for the mark beside it on the consent page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Looks at data.
+    #[default]
+    Reads,
+    /// Changes data.
+    Changes,
+    /// Destroys data.
+    Deletes,
+}
+
+impl Risk {
+    /// A first guess from a scope's name; an administrator may say otherwise. What does not clearly read is taken to
+    /// change things: the mark must never promise too little.
+    #[must_use]
+    pub fn guess(scope: &str) -> Self {
+        let scope = scope.to_ascii_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| scope.contains(part));
+        let reads = |word: &str| {
+            ["read", "list", "view", "get", "search", "see"].iter().any(|verb| word.starts_with(verb))
+        };
+        let words = || scope.split(|c: char| !c.is_ascii_alphanumeric());
+        if has(&["delete", "remove", "destroy", "purge", "admin"]) {
+            Self::Deletes
+        } else if has(&["write", "create", "update", "edit", "send", "manage", "modify"]) {
+            Self::Changes
+        } else if words().any(reads) || ["openid", "profile", "email"].contains(&scope.as_str()) {
+            Self::Reads
+        } else {
+            Self::Changes
+        }
+    }
+}
+
+/// One permission of a resource.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ResourceScope {
+    /// The scope token.
+    pub name: String,
+    /// What it allows, in the administrator's words.
+    pub description: String,
+    /// What it can do.
+    #[serde(default)]
+    pub risk: Risk,
+    /// Whether it is granted to a request that names no scope.
+    #[serde(default)]
+    pub default: bool,
+}
+
+/// Which clients may ask for a resource. The rule is the resource's own: a client that registers itself cannot be
+/// put on a list that is kept with the client.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientRule {
+    /// Anyone, after a person's consent.
+    #[default]
+    Anyone,
+    /// These client ids, and clients whose metadata document lives at one of these domains.
+    Only {
+        /// Client ids, exact.
+        #[serde(default)]
+        clients: Vec<String>,
+        /// Domains; `example.com` also covers its subdomains.
+        #[serde(default)]
+        domains: Vec<String>,
+    },
+}
+
+impl ClientRule {
+    /// Whether this client may ask.
+    #[must_use]
+    pub fn allows(&self, client: &Client) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Only { clients, domains } => {
+                clients.iter().any(|id| id == client.id.as_str())
+                    || client.domain().is_some_and(|host| {
+                        domains.iter().any(|domain| {
+                            host == *domain
+                                || host.strip_suffix(domain.as_str()).is_some_and(|head| head.ends_with('.'))
+                        })
+                    })
+            }
+        }
+    }
+}
+
+/// An MCP server that this issuer guards (RFC 8707).
+#[derive(Clone, Debug)]
+pub struct Resource {
+    /// Its id.
+    pub id: ResourceId,
+    /// Its URL; the `aud` of its tokens.
+    pub uri: ResourceUri,
+    /// Its name for people.
+    pub name: String,
+    /// Its permissions, in the order they are shown.
+    pub scopes: Vec<ResourceScope>,
+    /// Life of its access tokens in seconds, when it differs from the server's.
+    pub access_token_ttl: Option<i64>,
+    /// How its tokens are signed.
+    pub signing_alg: SigningAlg,
+    /// Whether requests without `resource` mean this one.
+    pub is_default: bool,
+    /// Which clients may ask for it.
+    pub client_rule: ClientRule,
+    /// The credentials with which the server itself may call `/introspect`: client id …
+    pub client_id: String,
+    /// … and digest of the secret.
+    pub secret_digest: TokenDigest,
+    /// Its path segment at the gateway.
+    pub slug: Option<String>,
+    /// Where the gateway forwards to.
+    pub upstream: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it was removed.
+    pub removed_at: Option<Timestamp>,
+}
+
+impl Resource {
+    /// The names of its permissions.
+    #[must_use]
+    pub fn scope_set(&self) -> ScopeSet {
+        self.scopes.iter().map(|scope| scope.name.clone()).collect()
+    }
+
+    /// What a request without `scope` gets: the permissions marked default, or all when none is marked.
+    #[must_use]
+    pub fn default_scopes(&self) -> ScopeSet {
+        let marked: ScopeSet =
+            self.scopes.iter().filter(|scope| scope.default).map(|scope| scope.name.clone()).collect();
+        if marked.is_empty() { self.scope_set() } else { marked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guess_never_promises_too_little() {
+        for (scope, expected) in [
+            ("notes:read", Risk::Reads),
+            ("address:read", Risk::Reads),
+            ("Files.Read.All", Risk::Reads),
+            ("Files.ReadWrite.All", Risk::Changes),
+            ("email", Risk::Reads),
+            ("email:send", Risk::Changes),
+            ("notes:write", Risk::Changes),
+            ("notes:share", Risk::Changes),
+            ("notes", Risk::Changes),
+            ("notes:delete", Risk::Deletes),
+            ("admin", Risk::Deletes),
+        ] {
+            assert_eq!(Risk::guess(scope), expected, "{scope}");
+        }
+    }
+}

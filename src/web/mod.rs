@@ -1,0 +1,13 @@
+//! The pages: plain server-rendered HTML that works without JavaScript.
+
+pub mod account;
+pub mod assets;
+pub mod authorize;
+pub mod consent;
+pub mod home;
+pub mod login;
+pub mod logout;
+pub mod page;
+pub mod setup;
+pub mod site;
+pub mod view;

@@ -1,0 +1,54 @@
+//! What the browser pages show: plain values in, HTML out.
+//!
+//! Every struct here is one page and carries everything its template of the same name prints, as words ready to
+//! read. Nothing is looked up or decided here, so the module depends on no other. All texts of the pages live in
+//! `templates/`; the handlers choose variants, never sentences. Values are escaped by the template engine.
+
+mod account;
+mod consent;
+mod error;
+mod login;
+mod plain;
+mod setup;
+
+pub use account::{Access, AccountPage, LastUse, Removed, Session};
+pub use consent::{
+    App, Change, ConsentPage, Destination, Duration, Group, Held, Permission, Provenance, Risk, Subject,
+};
+pub use error::{ErrorPage, Problem};
+pub use login::{Asker, LoginPage, LoginProblem};
+pub use plain::{DonePage, HomePage, LoggedOutPage, LogoutPage, Outcome};
+pub use setup::{SetupPage, SetupProblem};
+
+/// What every page has around its content. It carries nothing about a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shell {
+    /// The path of the issuer without a trailing slash: empty, or such as `/t1`. Prefix of every link, form action
+    /// and asset of the page.
+    pub base: String,
+    /// The operator's name for this installation, `Postern` unless configured.
+    pub brand: String,
+    /// Address of the operator's logo, on this origin (the policy of the pages loads images from nowhere else).
+    pub logo: Option<String>,
+    /// Changes when `static/` changes; the pages append it to asset addresses so that these can be cached for good.
+    pub assets: String,
+    /// Version of the operator's `brand.css`, which sets the `[brand]` properties of `postern.css`; absent when
+    /// nothing is configured.
+    pub brand_sheet: Option<String>,
+}
+
+/// A point in time, or a day, as people read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// RFC 3339 in UTC, for the `datetime` attribute.
+    pub iso: String,
+    /// Shown: `2 hours ago`, `21 November 2027`.
+    pub words: String,
+    /// Shown on hover: `2026-11-21 11:40:05 UTC`.
+    pub exact: String,
+}
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

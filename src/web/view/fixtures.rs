@@ -1,0 +1,298 @@
+//! One filled-in example of every page and of every state that looks different.
+
+use askama::Template;
+
+use super::*;
+
+/// Name and HTML of every example.
+pub(super) fn all() -> Vec<(&'static str, String)> {
+    let mut pages = logins();
+    pages.extend(consents());
+    pages.extend(errors());
+    pages.extend(plain());
+    pages
+}
+
+pub(super) fn shell() -> Shell {
+    Shell {
+        base: "/t1".into(),
+        brand: "Postern".into(),
+        logo: None,
+        assets: "a1b2c3".into(),
+        brand_sheet: None,
+    }
+}
+
+pub(super) fn consent() -> ConsentPage {
+    ConsentPage {
+        shell: shell(),
+        action: "/t1/authorize/decision".into(),
+        csrf: "csrf-value".into(),
+        request: "request-value".into(),
+        person: "ada@example.com".into(),
+        here: "/t1/authorize?request=request-value".into(),
+        app: App {
+            name: "Claude Code".into(),
+            provenance: Provenance::VerifiedDomain { host: "claude.ai".into() },
+        },
+        groups: vec![notes()],
+        destination: Destination::Loopback { host: "localhost:3118".into() },
+        duration: Duration {
+            until: day("2027-11-21", "21 November 2027"),
+            idle: Some("30 days".into()),
+            renews: true,
+        },
+        changes: vec![],
+        approved_before: None,
+    }
+}
+
+fn notes() -> Group {
+    Group {
+        subject: Subject::Server { name: "Notes".into(), location: "mcp.example.com/notes".into() },
+        permissions: vec![
+            permission("notes:read", "Read your notes", Some(Risk::Reads)),
+            permission("notes:search", "Search notes shared with you", Some(Risk::Reads)),
+            permission("notes:write", "Write and change notes", Some(Risk::Changes)),
+            permission("notes:delete", "Delete notes for good", Some(Risk::Deletes)),
+        ],
+    }
+}
+
+fn permission(value: &str, words: &str, risk: Option<Risk>) -> Permission {
+    Permission { value: value.into(), words: words.into(), risk, held: Held::New, checked: true }
+}
+
+fn day(iso: &str, words: &str) -> Moment {
+    Moment { iso: format!("{iso}T00:00:00Z"), words: words.into(), exact: format!("{iso} 00:00:00 UTC") }
+}
+
+fn logins() -> Vec<(&'static str, String)> {
+    let page = LoginPage {
+        shell: shell(),
+        asker: Some(Asker {
+            app: "Claude Code".into(),
+            server: Some(("Notes".into(), "mcp.example.com".into())),
+        }),
+        email: String::new(),
+        problem: None,
+        csrf: "csrf-value".into(),
+        continue_to: "/t1/authorize?request=request-value".into(),
+    };
+    let again =
+        |problem| LoginPage { email: "ada@example.com".into(), problem: Some(problem), ..page.clone() };
+    vec![
+        ("login", html(&page)),
+        ("login-alone", html(&LoginPage { asker: None, ..page.clone() })),
+        ("login-mismatch", html(&again(LoginProblem::Mismatch))),
+        ("login-password", html(&again(LoginProblem::PasswordMissing))),
+        ("login-email", html(&LoginPage { problem: Some(LoginProblem::EmailMissing), ..page.clone() })),
+        ("login-throttled", html(&again(LoginProblem::Throttled { seconds: 30 }))),
+        ("login-expired", html(&again(LoginProblem::FormExpired))),
+        ("login-fresh", html(&again(LoginProblem::Fresh))),
+        ("setup", html(&setup(None))),
+        ("setup-short", html(&setup(Some(SetupProblem::PasswordShort)))),
+        ("setup-long", html(&setup(Some(SetupProblem::PasswordLong { most: 1024 })))),
+        ("setup-guessable", html(&setup(Some(SetupProblem::PasswordGuessable)))),
+        ("setup-email", html(&setup(Some(SetupProblem::Email)))),
+        ("setup-expired", html(&setup(Some(SetupProblem::FormExpired)))),
+    ]
+}
+
+fn setup(problem: Option<SetupProblem>) -> SetupPage {
+    SetupPage {
+        shell: shell(),
+        email: if problem.is_some() { "ada@example.com".into() } else { String::new() },
+        name: String::new(),
+        password_min: 12,
+        problem,
+        setup: "setup-value".into(),
+        csrf: "csrf-value".into(),
+    }
+}
+
+fn consents() -> Vec<(&'static str, String)> {
+    let unverified = App { name: "Cursor".into(), provenance: Provenance::Unverified };
+    let mut step_up = ConsentPage { changes: vec![Change::Name, Change::ReturnAddress], ..consent() };
+    for known in &mut step_up.groups[0].permissions[..2] {
+        known.held = Held::Already;
+    }
+    let mut plain_step_up = step_up.clone();
+    plain_step_up.changes.clear();
+    let mut again = ConsentPage { approved_before: Some(day("2026-11-03", "3 November 2026")), ..consent() };
+    for known in &mut again.groups[0].permissions {
+        known.held = Held::Already;
+    }
+    let calendar = Group {
+        subject: Subject::Server { name: "Calendar".into(), location: "calendar.example.com".into() },
+        permissions: vec![
+            permission(
+                "events:read",
+                "See when you are busy, without the titles of meetings",
+                Some(Risk::Reads),
+            ),
+            permission("events:write", "Propose meetings", None),
+        ],
+    };
+    let person = Group {
+        subject: Subject::Person,
+        permissions: vec![permission("email", "See your e-mail address", Some(Risk::Reads))],
+    };
+    vec![
+        ("consent", html(&consent())),
+        (
+            "consent-unverified",
+            html(&ConsentPage {
+                app: unverified.clone(),
+                destination: Destination::PrivateScheme { scheme: "cursor".into() },
+                ..consent()
+            }),
+        ),
+        (
+            "consent-several",
+            html(&ConsentPage {
+                app: App { name: "Quarterly report builder".into(), provenance: Provenance::Administrator },
+                groups: vec![notes(), calendar, person],
+                destination: Destination::Web { host: "reports.example.org".into() },
+                duration: Duration { until: day("2026-11-21", "12:40 today"), idle: None, renews: false },
+                ..consent()
+            }),
+        ),
+        ("consent-step-up", html(&plain_step_up)),
+        ("consent-changed", html(&step_up)),
+        ("consent-again", html(&again)),
+        (
+            "consent-hostile",
+            html(&ConsentPage {
+                app: App {
+                    name:
+                        "<script>alert(1)</script>\"'>\u{202e}Aliceandtheveryveryverylongappnamewithoutaspace"
+                            .into(),
+                    provenance: Provenance::Unverified,
+                },
+                person: "a.person.with.a.really.long.address@department.of.a.long.company.example.com".into(),
+                ..consent()
+            }),
+        ),
+    ]
+}
+
+fn errors() -> Vec<(&'static str, String)> {
+    let (app, host) = ("Claude Code".to_owned(), "claude.ai".to_owned());
+    let detail = "The document answered 404 Not Found.".to_owned();
+    [
+        ("error-unknown-app", Problem::UnknownApp),
+        ("error-disabled", Problem::AppDisabled { app: app.clone() }),
+        (
+            "error-return-address",
+            Problem::ReturnAddress {
+                app: app.clone(),
+                sent: Some("https://evil.example/callback?x=<b>".into()),
+            },
+        ),
+        ("error-no-return-address", Problem::ReturnAddress { app, sent: None }),
+        ("error-invalid", Problem::AppInvalid { host, detail }),
+        ("error-bad-request", Problem::BadRequest { detail: "The parameter client_id is missing.".into() }),
+        ("error-request-expired", Problem::RequestExpired),
+        ("error-form-expired", Problem::FormExpired),
+        ("error-setup-link", Problem::SetupLink),
+        ("error-forbidden", Problem::Forbidden),
+        ("error-not-found", Problem::NotFound),
+        ("error-too-many", Problem::TooMany { seconds: 1 }),
+        ("error-too-large", Problem::TooLarge),
+        ("error-trouble", Problem::Trouble),
+    ]
+    .into_iter()
+    .map(|(name, problem)| {
+        let request_id = "01939f2e-6c1a-7b5e-9a53-5d1c7b0e4a11".into();
+        (name, html(&ErrorPage { shell: shell(), problem, request_id }))
+    })
+    .collect()
+}
+
+fn plain() -> Vec<(&'static str, String)> {
+    let home = HomePage { shell: shell(), host: "auth.example.com".into(), person: None, fresh: false };
+    let done = DonePage {
+        shell: shell(),
+        app: "Cursor".into(),
+        outcome: Outcome::Allowed,
+        destination: Destination::PrivateScheme { scheme: "cursor".into() },
+        target: "cursor://anysphere.cursor-mcp/oauth/callback?code=pst_ac_x&state=y".into(),
+        follow: false,
+    };
+    let loopback = Destination::Loopback { host: "127.0.0.1:3118".into() };
+    let (person, csrf) = ("ada@example.com".to_owned(), "csrf-value".to_owned());
+    vec![
+        ("home", html(&HomePage { person: Some(person.clone()), ..home.clone() })),
+        ("home-fresh", html(&HomePage { fresh: true, ..home })),
+        ("logout", html(&LogoutPage { shell: shell(), csrf, person })),
+        ("logged-out", html(&LoggedOutPage { shell: shell() })),
+        ("done", html(&done)),
+        ("done-denied", html(&DonePage { outcome: Outcome::Denied, destination: loopback, ..done })),
+        ("account", html(&account())),
+        (
+            "account-empty",
+            html(&AccountPage { removed: None, accesses: vec![], sessions: vec![], name: None, ..account() }),
+        ),
+    ]
+}
+
+fn account() -> AccountPage {
+    let notes = notes();
+    let access = Access {
+        id: "access-1".into(),
+        app: "Claude Code".into(),
+        provenance: Provenance::VerifiedDomain { host: "claude.ai".into() },
+        servers: vec![("Notes".into(), "mcp.example.com/notes".into())],
+        permissions: notes.permissions.iter().map(Permission::line).collect(),
+        allowed: day("2026-11-03", "3 November"),
+        last_used: Some(LastUse { at: day("2026-11-21", "2 hours ago"), from: Some("203.0.113.7".into()) }),
+        until: day("2027-11-03", "3 November 2027"),
+    };
+    AccountPage {
+        shell: shell(),
+        csrf: "csrf-value".into(),
+        email: "ada@example.com".into(),
+        name: Some("Ada Lovelace".into()),
+        administers: true,
+        removed: Some(Removed { app: "Old agent".into(), servers: vec!["Notes".into()] }),
+        accesses: vec![
+            access.clone(),
+            Access {
+                id: "access-2".into(),
+                app: "Cursor".into(),
+                provenance: Provenance::Unverified,
+                servers: vec![
+                    ("Calendar".into(), "calendar.example.com".into()),
+                    ("Notes".into(), "mcp.example.com/notes".into()),
+                ],
+                permissions: vec![
+                    ("See when you are busy".into(), Some(Risk::Reads)),
+                    ("Propose meetings".into(), None),
+                ],
+                last_used: None,
+                ..access
+            },
+        ],
+        sessions: vec![
+            Session {
+                id: "session-1".into(),
+                browser: "Firefox on Linux".into(),
+                since: day("2026-11-21", "today"),
+                from: "203.0.113.7".into(),
+                this: true,
+            },
+            Session {
+                id: "session-2".into(),
+                browser: "Safari on iPhone".into(),
+                since: day("2026-11-19", "2 days ago"),
+                from: "198.51.100.20".into(),
+                this: false,
+            },
+        ],
+    }
+}
+
+fn html(page: &impl Template) -> String {
+    page.render().expect("a page renders")
+}

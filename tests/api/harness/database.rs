@@ -1,0 +1,68 @@
+//! One fresh database for each test: a file, or on the server that `POSTERN_TEST_DATABASE` names.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection, SqliteConnection};
+use postern::storage::DatabaseUrl;
+use tempfile::TempDir;
+
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// A database that goes when the test does.
+pub struct Database {
+    pub url: DatabaseUrl,
+    server: Option<(String, String)>,
+    _folder: TempDir,
+}
+
+impl Database {
+    pub fn fresh() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let Ok(server) = std::env::var("POSTERN_TEST_DATABASE") else {
+            let url = DatabaseUrl::Sqlite(folder.path().join("postern.db"));
+            return Self { url, server: None, _folder: folder };
+        };
+        let name = format!("postern_api_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::establish(&server).unwrap();
+        connection.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        let mut url = url::Url::parse(&server).unwrap();
+        url.set_path(&name);
+        Self { url: DatabaseUrl::Postgres(url.into()), server: Some((server, name)), _folder: folder }
+    }
+
+    /// Holds what every write needs until the value is dropped; `None` on PostgreSQL, which has no such thing.
+    pub fn hold_writes(&self) -> Option<SqliteConnection> {
+        let DatabaseUrl::Sqlite(path) = &self.url else { return None };
+        let mut connection = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+        connection.batch_execute("BEGIN IMMEDIATE").unwrap();
+        Some(connection)
+    }
+
+    /// Cuts every connection and lets no new one in, or lets them in again; PostgreSQL only.
+    pub fn unplug(&self, unplugged: bool) {
+        let (server, name) = self.server.as_ref().unwrap();
+        let mut connection = PgConnection::establish(server).unwrap();
+        connection.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {}", !unplugged)).unwrap();
+        if unplugged {
+            connection
+                .batch_execute(&format!(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                ))
+                .unwrap();
+        }
+    }
+
+    pub const fn is_postgres(&self) -> bool {
+        self.server.is_some()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let Some((server, name)) = &self.server else { return };
+        if let Ok(mut connection) = PgConnection::establish(server) {
+            let _ = connection.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What the tests stand on: a node with its database, a browser, apps, and an independent reader of tokens.
+
+mod app;
+mod browser;
+mod database;
+mod host;
+mod jwt;
+mod node;
+
+pub use app::{App, Ask, VERIFIER, challenge_of};
+pub use browser::{Browser, Form, Page};
+pub use host::{Host, Served};
+pub use jwt::{claims_of, header_of, verified};
+pub use node::{Answer, Node};
+
+/// The person of every test.
+pub const EMAIL: &str = "ana@example.com";
+/// Her password.
+pub const PASSWORD: &str = "seven green umbrellas";
+/// The MCP server of every test, with the scopes `notes:read` (given by default) and `notes:write`.
+pub const NOTES: &str = "https://notes.example/mcp";
+/// The state that apps send: characters that a careless echo would change.
+pub const STATE: &str = "s+t/a=t&e %7E ü\"<>";

@@ -1,0 +1,28 @@
+//! The issuer from outside: a real server on a real socket, driven as browsers, apps and attackers drive it. The
+//! modules mirror the route table.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and it is the client: what the house bans guards the server"
+)]
+
+mod harness;
+
+mod authorize;
+mod clients;
+mod consent;
+mod discovery;
+mod documents;
+mod faults;
+mod hostile;
+mod keys;
+mod log;
+mod login;
+mod refresh;
+mod register;
+mod restart;
+mod revocation;
+mod token;

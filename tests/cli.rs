@@ -1,0 +1,312 @@
+//! The built binary as an operator meets it: exit codes, one JSON value, one line of complaint, and commands that take
+//! effect in a server that runs beside them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and a client looks at the clock"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const PASSWORD: &str = "correct horse battery staple";
+
+struct House {
+    folder: TempDir,
+}
+
+impl House {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
+        command.args(line.split(' ')).env_clear().current_dir(self.folder.path());
+        command.env("POSTERN_LISTEN", "127.0.0.1:0").env("POSTERN_ISSUER", "http://127.0.0.1:8080");
+        command
+    }
+
+    fn run(&self, line: &str) -> Ended {
+        self.run_with(line, "")
+    }
+
+    fn run_with(&self, line: &str, stdin: &str) -> Ended {
+        let mut command = self.command(line);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that refuses without reading closes its end first.
+        let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+        Ended::of(line, child.wait_with_output().unwrap())
+    }
+
+    fn add_ada(&self) -> Value {
+        self.run_with("user add ada@example.com --name Ada --password-stdin --json", PASSWORD).json()
+    }
+}
+
+struct Ended {
+    line: String,
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    fn of(line: &str, output: Output) -> Self {
+        Self {
+            line: line.to_owned(),
+            code: output.status.code().expect("an exit code"),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// It went well and said exactly one JSON value.
+    fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{}: {}", self.line, self.stderr);
+        serde_json::from_str(&self.stdout).unwrap_or_else(|_| panic!("{}: {}", self.line, self.stdout))
+    }
+
+    /// It failed with `code` and one line that holds `part`.
+    fn refused(&self, code: i32, part: &str) {
+        assert_eq!(self.code, code, "{}: {}{}", self.line, self.stdout, self.stderr);
+        assert_eq!(self.stderr.lines().count(), 1, "{}: {}", self.line, self.stderr);
+        assert!(self.stderr.contains(part), "{}: {}", self.line, self.stderr);
+    }
+}
+
+struct Served {
+    child: Child,
+    address: String,
+    said: Value,
+}
+
+impl Served {
+    fn start(house: &House, extra: &[(&str, &str)]) -> Self {
+        let mut command = house.command("serve --json");
+        command.envs(extra.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let said: Value = serde_json::from_str(&line).expect("the server says where it listens");
+        Self { address: said["address"].as_str().unwrap().to_owned(), said, child }
+    }
+
+    fn get(&self, path: &str, headers: &str) -> (u16, String) {
+        get(&self.address, path, headers)
+    }
+
+    /// Ends it as an operator does; returns its exit code and its log.
+    fn stop(mut self) -> (i32, String) {
+        let killed = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code().expect("an exit code"), log)
+    }
+}
+
+fn get(address: &str, path: &str, headers: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n{headers}Connection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+#[test]
+fn people_are_managed() {
+    let house = House::new();
+    let ada = house.add_ada();
+    assert_eq!((&ada["email"], &ada["role"]), (&"ada@example.com".into(), &"member".into()));
+    house.run_with("user add ADA@example.com --password-stdin", PASSWORD).refused(1, "already");
+    house.run_with("user add bob@example.com --password-stdin", "short").refused(1, "8 characters");
+    house.run_with("user add bob@example.com --password-stdin", "two\nlines of it").refused(1, "one line");
+    house.run_with("user add bob --password-stdin", PASSWORD).refused(2, "e-mail");
+    assert_eq!(house.run("user set-role ada@example.com admin --json").json()["role"], "admin");
+    assert!(house.run("user disable ada@example.com --json").json()["disabled_at"].is_string());
+    assert!(house.run("user enable ada@example.com --json").json()["disabled_at"].is_null());
+    house.run("user disable eve@example.com").refused(1, "postern user list");
+    assert_eq!(house.run("user list --json").json().as_array().unwrap().len(), 1);
+    let log = house.run("audit list --user ada@example.com --json").json();
+    let kinds: Vec<&str> =
+        log.as_array().unwrap().iter().filter_map(|event| event["kind"].as_str()).collect();
+    assert_eq!(kinds, ["user.added", "user.role_set", "user.disabled", "user.enabled"]);
+    assert!(!log.to_string().contains("correct horse"));
+}
+
+#[test]
+fn resources_and_clients_are_managed() {
+    let house = House::new();
+    let uri = "https://mcp.example.com/mcp";
+    let added = house
+        .run(&format!("resource add {uri} --name Notes --scope notes:read=Read --scope notes:write --default-scope notes:read --access-token-ttl 2m --signing-alg EdDSA --default --no-look --json"))
+        .json();
+    assert!(added["client_secret"].as_str().unwrap().starts_with("pst_cs_"));
+    assert_eq!(
+        (&added["uri"], &added["access_token_ttl"], &added["default"]),
+        (&uri.into(), &"2m".into(), &true.into())
+    );
+    assert_eq!(added["scopes"][0]["default"], true);
+    house.run(&format!("resource add {uri}/ --name Again --no-look")).refused(1, "already");
+    house.run("resource add http://mcp.example.com/mcp#x --name X --no-look").refused(2, "");
+    house.run("resource add https://other.example.com --no-look").refused(2, "--name");
+    let listed = house.run("resource list --json").json();
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert!(!listed.to_string().contains("pst_cs_"));
+
+    let client = house.run(&format!("client add --name Bot --resource {uri} --json")).json();
+    assert!(client["client_secret"].as_str().unwrap().starts_with("pst_cs_"));
+    assert_eq!(client["grant_types"], serde_json::json!(["client_credentials"]));
+    let public =
+        house.run("client add --name App --redirect-uri http://127.0.0.1/cb --auth none --json").json();
+    assert!(public.get("client_secret").is_none());
+    house.run("client add --name T --auth tls_client_auth").refused(1, "not available yet");
+    house.run("client add --name T --auth basic").refused(2, "client_secret_basic");
+    house.run("client add --name T --redirect-uri javascript:alert(1)").refused(2, "");
+    house.run("client add --name T --auth private_key_jwt --jwks missing.json").refused(2, "missing.json");
+    let id = client["client_id"].as_str().unwrap();
+    assert!(house.run(&format!("client disable {id} --json")).json()["disabled_at"].is_string());
+    house.run(&format!("client remove {id} --json")).json();
+    house.run(&format!("client remove {id}")).refused(1, "postern client list");
+    house.run(&format!("resource remove {uri} --json")).json();
+    assert_eq!(house.run("resource list --json").json(), serde_json::json!([]));
+}
+
+#[test]
+fn grants_keys_and_tickets_are_managed() {
+    let house = House::new();
+    assert_eq!(house.run("grant list --json").json(), serde_json::json!([]));
+    assert_eq!(house.run("grant revoke --all --json").json()["revoked"], 0);
+    house.run("grant revoke --id 01890a5d-ac96-774b-bcce-b302099a8057").refused(1, "postern grant list");
+    house.run("grant revoke --user eve@example.com").refused(1, "postern user list");
+    assert_eq!(house.run("grant revoke").code, 2);
+    assert_eq!(house.run("key list --json").json().as_array().unwrap().len(), 2);
+    assert_eq!(house.run("key rotate --json").json().as_array().unwrap().len(), 3);
+    let ticket = house.run("initial-access-token add --uses 1 --json").json();
+    assert!(ticket["initial_access_token"].as_str().unwrap().starts_with("pst_iat_"));
+    let id = ticket["id"].as_str().unwrap();
+    house.run(&format!("initial-access-token remove {id} --json")).json();
+    house.run(&format!("initial-access-token remove {id}")).refused(1, id);
+}
+
+#[test]
+fn bad_configuration_stops_everything() {
+    let house = House::new();
+    for line in ["serve", "user list", "check-config", "migrate", "health"] {
+        let mut command = house.command(line);
+        let output = command.env("POSTERN_ISUER", "x").output().unwrap();
+        Ended::of(line, output).refused(2, "POSTERN_ISUER; did you mean POSTERN_ISSUER?");
+    }
+    std::fs::write(house.folder.path().join("postern.toml"), "listn = '127.0.0.1:1'").unwrap();
+    let refused = house.run("check-config --json");
+    refused.refused(2, "postern.toml: unknown key listn; did you mean listen?");
+    let said: Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert!(said["error"].as_str().unwrap().contains("listn"));
+    assert!(!house.folder.path().join("postern-data").exists());
+}
+
+#[test]
+fn a_copy_of_the_database_serves_again() {
+    let house = House::new();
+    house.add_ada();
+    let served = Served::start(&house, &[]);
+    let copy = house.folder.path().join("copy.db");
+    let path = copy.to_str().unwrap().to_owned();
+    assert!(house.run(&format!("backup {path} --json")).json()["bytes"].as_u64().unwrap() > 0);
+    house.run(&format!("backup {path}")).refused(1, "exists already");
+    served.stop();
+    let restored =
+        house.command("user list --json").env("POSTERN_DATABASE_URL", format!("sqlite:{path}")).output();
+    assert!(Ended::of("user list", restored.unwrap()).json().to_string().contains("ada@example.com"));
+    let stranger = house
+        .command("user list")
+        .env("POSTERN_DATABASE_URL", format!("sqlite:{path}"))
+        .env("POSTERN_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+        .output();
+    Ended::of("user list", stranger.unwrap()).refused(1, "master key");
+}
+
+#[test]
+fn the_server_says_where_it_is_logs_without_secrets_and_stops_when_told() {
+    let house = House::new();
+    let served = Served::start(&house, &[]);
+    let link = served.said["setup_url"].as_str().unwrap().to_owned();
+    assert!(link.starts_with("http://127.0.0.1:8080/setup?token=pst_su_"));
+    assert_eq!(served.get("/health/ready", "").0, 200);
+    let secrets = "Authorization: Bearer pst_rt_hidden\r\nCookie: s=pst_ss_hidden\r\n";
+    served.get("/authorize?client_id=x&state=hidden&code=pst_ac_hidden", secrets);
+    served.get(link.split_once(":8080").unwrap().1, "");
+    let health = house.command("health --json").env("POSTERN_LISTEN", &served.address).output().unwrap();
+    assert_eq!(Ended::of("health", health).json()["ready"], true);
+    house.add_ada();
+    let (code, log) = served.stop();
+    assert_eq!(code, 0);
+    assert!(!log.contains("hidden") && !log.contains("pst_"), "{log}");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let requests = lines.iter().filter(|line| line["target"] == "postern::request").count();
+    assert_eq!(requests, 4, "{log}");
+    let again = Served::start(&house, &[]);
+    assert!(again.said["setup_url"].is_null());
+    again.stop();
+    let gone = house.command("health").env("POSTERN_LISTEN", "127.0.0.1:1").output().unwrap();
+    Ended::of("health", gone).refused(1, "is the server running?");
+}
+
+#[test]
+fn a_command_takes_effect_in_a_running_server_within_a_second() {
+    let house = House::new();
+    let served = Served::start(&house, &[]);
+    let before = served.get("/jwks.json", "").1;
+    let keys = house.run("key rotate --json").json();
+    let fresh = keys.as_array().unwrap().last().unwrap()["kid"].as_str().unwrap().to_owned();
+    assert!(!before.contains(&fresh));
+    let start = Instant::now();
+    while !served.get("/jwks.json", "").1.contains(&fresh) {
+        assert!(start.elapsed() < Duration::from_secs(1), "the new key is not published");
+    }
+    served.stop();
+}
+
+#[test]
+fn metrics_have_a_listener_of_their_own() {
+    let house = House::new();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let served = Served::start(&house, &[("POSTERN_METRICS_LISTEN", port.as_str())]);
+    served.get("/jwks.json", "");
+    let (status, text) = get(&port, "/metrics", "");
+    assert_eq!(status, 200);
+    assert!(
+        text.contains(r#"postern_requests_total{route="/jwks.json",method="GET",status="2xx"} 1"#),
+        "{text}"
+    );
+    assert_eq!(served.get("/metrics", "").0, 404);
+    served.stop();
+}
+
+#[test]
+fn papers_are_printed_without_any_configuration() {
+    let house = House::new();
+    for (line, part) in [
+        ("completions bash", "check-config"),
+        ("completions zsh", "#compdef postern"),
+        ("man", ".TH postern 1"),
+        ("docs config", "| `tokens.access_token_ttl` | `POSTERN_TOKENS__ACCESS_TOKEN_TTL` | `5m` |"),
+        ("--version", "postern 0."),
+    ] {
+        let ended = Ended::of(line, house.command(line).env("POSTERN_NONSENSE", "x").output().unwrap());
+        assert!(ended.code == 0, "{line}: {}", ended.stderr);
+        assert!(ended.stdout.contains(part), "{line}: {}", ended.stdout);
+    }
+}
