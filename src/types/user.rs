@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::id::UserId;
 use super::time::Timestamp;
 
-/// What a person may do in the console.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+/// What a person may do in the console; each may what those before it may.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Looks after their own access.

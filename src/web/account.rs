@@ -4,25 +4,24 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::consent::{provenance, words};
-use super::page::{Leads, bad_form, end, fault, moment, page, past, problem, redirect};
+use super::door::{form, person};
+use super::page::{Leads, end, fault, moment, page, past, problem};
 use super::site::Site;
 use super::view::{self, AccountPage, LastUse, Problem, Provenance, Removed};
 use crate::flow::access::{self, Access};
 use crate::flow::core::Core;
-use crate::flow::login::{SignedIn, signed_in};
+use crate::flow::login::SignedIn;
 use crate::storage::grants::GrantFilter;
 use crate::types::client::Client;
 use crate::types::id::GrantId;
 use crate::types::time::Timestamp;
-use crate::wire::body;
 use crate::wire::caller::From;
 
 /// Shows which apps may do what in the person's name.
 pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
-    match signed_in(&core, site.session_of(&request).as_deref()).await {
-        Ok(Some(person)) => show(&request, &core, &site, person, None).await,
-        Ok(None) => redirect(&format!("{}/login", site.shell.base), None),
-        Err(cause) => fault(&request, &site, &cause),
+    match person(&request, &core, &site).await {
+        Ok(person) => show(&request, &core, &site, person, None).await,
+        Err(answer) => answer,
     }
 }
 
@@ -34,24 +33,15 @@ pub async fn remove(
     site: web::Data<Site>,
     from: From,
 ) -> HttpResponse {
-    let form = match body::form(&request, payload).await {
+    let form = match form(&request, payload, &core, &site).await {
         Ok(form) => form,
-        Err(error) => return bad_form(&request, &site, &error),
+        Err(answer) => return answer,
     };
-    let value = |name: &str| form.value(name).ok().flatten().unwrap_or_default();
-    let person = match signed_in(&core, site.session_of(&request).as_deref()).await {
-        Ok(Some(person)) => person,
-        Ok(None) => return redirect(&format!("{}/login", site.shell.base), None),
-        Err(cause) => return fault(&request, &site, &cause),
-    };
-    if !site.is_ours(&core, &request, value("csrf")) {
-        return problem(&request, &site, StatusCode::FORBIDDEN, Problem::FormExpired);
-    }
-    let Some(id) = GrantId::parse(value("access")) else {
+    let Some(id) = GrantId::parse(form.value("access")) else {
         return problem(&request, &site, StatusCode::BAD_REQUEST, Problem::FormExpired);
     };
     // The person stands in the filter: nobody takes back what is another's.
-    let filter = GrantFilter { id: Some(id), user_id: Some(person.user.id), ..GrantFilter::default() };
+    let filter = GrantFilter { id: Some(id), user_id: Some(form.person.user.id), ..GrantFilter::default() };
     let before = match access::list(&core, filter.clone()).await {
         Ok(before) => before,
         Err(cause) => return fault(&request, &site, &cause),
@@ -63,7 +53,7 @@ pub async fn remove(
         app: app_name(access),
         servers: access.resource.iter().map(|resource| resource.name.clone()).collect(),
     });
-    show(&request, &core, &site, person, removed).await
+    show(&request, &core, &site, form.person, removed).await
 }
 
 async fn show(

@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::door::destination;
 use super::page::{Leads, bad_form, fault, page, redirect};
 use super::site::Site;
 use super::view::{Asker, LoginPage, LoginProblem};
@@ -22,12 +23,14 @@ use crate::wire::reply::marked;
 /// Shows the form; who is signed in already goes on.
 pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     let resume = continuation(&request);
-    match signed_in(&core, site.session_of(&request).as_deref()).await {
+    let anew = request.query_string().split('&').any(|pair| pair == "fresh=1") && destination(&resume);
+    let (email, what) = match signed_in(&core, site.session_of(&request).as_deref()).await {
+        Ok(Some(person)) if anew => (person.user.email, Some(LoginProblem::Confirm)),
         Ok(Some(_)) => return redirect(&onward(&site, &resume), None),
-        Ok(None) => {}
+        Ok(None) => (String::new(), None),
         Err(cause) => return fault(&request, &site, &cause),
-    }
-    let (view, cookie) = login_page(&request, &core, &site, &resume, String::new(), None).await;
+    };
+    let (view, cookie) = login_page(&request, &core, &site, &resume, email, what).await;
     page(StatusCode::OK, &view, Leads::Away, cookie)
 }
 
@@ -127,7 +130,7 @@ async fn asker(core: &Core, resume: &str) -> (Option<Asker>, Option<String>) {
     (Some(Asker { app: client.display_name(), server }), hint)
 }
 
-/// The sealed request of the address, if any.
+/// Where the address says to go on: a sealed request, or a page of ours.
 #[must_use]
 pub fn continuation(request: &HttpRequest) -> String {
     Params::parse(&[request.query_string().as_bytes()])
@@ -143,6 +146,8 @@ pub fn onward(site: &Site, resume: &str) -> String {
         !resume.is_empty() && resume.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if sealed {
         format!("{}/authorize?continue={resume}", site.shell.base)
+    } else if destination(resume) {
+        format!("{}{resume}", site.shell.base)
     } else {
         format!("{}/account", site.shell.base)
     }

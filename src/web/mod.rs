@@ -4,6 +4,7 @@ pub mod account;
 pub mod assets;
 pub mod authorize;
 pub mod consent;
+pub mod door;
 pub mod home;
 pub mod login;
 pub mod logout;

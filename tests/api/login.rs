@@ -259,3 +259,34 @@ async fn a_link_for_the_first_administrator_expires() {
     node.advance(86_401).await;
     assert_eq!(Browser::new(&node).get(&link).await.status, 403);
 }
+
+#[tokio::test]
+async fn signing_in_leads_back_to_pages_of_ours_and_nowhere_else() {
+    let node = Node::start().await;
+    for (asked, reached) in [
+        ("/account", "/account"),
+        ("/admin/apps?q=x", "/admin/apps?q=x"),
+        ("//evil.example", "/account"),
+        ("https://evil.example/account", "/account"),
+        ("/admin/../register", "/account"),
+        ("/account\\@evil.example", "/account"),
+    ] {
+        let browser = Browser::new(&node);
+        let at: String = url::form_urlencoded::byte_serialize(asked.as_bytes()).collect();
+        let form = browser.get(&format!("/login?continue={at}")).await.login_form(EMAIL, PASSWORD);
+        let answer = browser.submit(&form).await;
+        assert_eq!((answer.status, answer.location().as_deref()), (303, Some(reached)), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_sign_in_is_asked_of_whoever_is_signed_in() {
+    let node = Node::start().await;
+    let browser = Browser::new(&node);
+    came_in(&browser.sign_in(EMAIL, PASSWORD).await);
+    assert_eq!(browser.get("/login?continue=%2Fadmin").await.location().as_deref(), Some("/admin"));
+    let page = browser.get("/login?continue=%2Fadmin&fresh=1").await;
+    assert!(page.text.contains("sign in once more") && page.text.contains(EMAIL), "{}", page.text);
+    // Only for pages of ours: an app that wants a fresh sign-in says so in its own request.
+    assert_eq!(browser.get("/login?continue=abc&fresh=1").await.status, 303);
+}

@@ -90,6 +90,7 @@ fn logins() -> Vec<(&'static str, String)> {
         ("login-throttled", html(&again(LoginProblem::Throttled { seconds: 30 }))),
         ("login-expired", html(&again(LoginProblem::FormExpired))),
         ("login-fresh", html(&again(LoginProblem::Fresh))),
+        ("login-confirm", html(&again(LoginProblem::Confirm))),
         ("setup", html(&setup(None))),
         ("setup-short", html(&setup(Some(SetupProblem::PasswordShort)))),
         ("setup-long", html(&setup(Some(SetupProblem::PasswordLong { most: 1024 })))),

@@ -49,11 +49,13 @@ pub enum LoginProblem {
     FormExpired,
     /// The request wants a fresh sign-in (`prompt=login` or `max_age`); no mistake of the person.
     Fresh,
+    /// What the person is about to do wants a fresh sign-in; no mistake either.
+    Confirm,
 }
 
 impl LoginPage {
     fn is_mistake(&self) -> bool {
-        !matches!(self.problem, None | Some(LoginProblem::Fresh))
+        !matches!(self.problem, None | Some(LoginProblem::Fresh | LoginProblem::Confirm))
     }
 
     fn email_wrong(&self) -> bool {
