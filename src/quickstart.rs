@@ -121,6 +121,7 @@ async fn ensure_resource(core: &Core, uri: &str) -> Result<(), OrderError> {
         signing_alg: SigningAlg::ES256,
         is_default: true,
         client_rule: ClientRule::Anyone,
+        second_factor_required: false,
         slug: None,
         upstream: None,
     };

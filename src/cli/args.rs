@@ -134,6 +134,14 @@ pub(super) enum UserCommand {
         #[command(flatten)]
         password: PasswordSource,
     },
+    /// Let a person sign in with a second factor only; without one they set it up at their next sign-in.
+    RequireSecondFactor {
+        /// E-mail address.
+        email: String,
+        /// Take the rule back.
+        #[arg(long)]
+        off: bool,
+    },
     /// Set what a person may do in the console.
     SetRole {
         /// E-mail address.
@@ -194,6 +202,9 @@ pub(super) struct NewResourceArgs {
     /// Let only listed clients ask, among them those whose metadata document lives at this domain; may be repeated.
     #[arg(long = "allow-domain", value_name = "DOMAIN")]
     pub(super) allow_domains: Vec<String>,
+    /// Let nobody allow access here without a second factor.
+    #[arg(long)]
+    pub(super) require_second_factor: bool,
     /// Do not ask the server for its metadata.
     #[arg(long)]
     pub(super) no_look: bool,

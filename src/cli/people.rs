@@ -31,6 +31,9 @@ pub(super) async fn run(core: &Core, command: UserCommand) -> Result<Said, CliEr
             let password = read_password(&email)?;
             people::set_password(core, &caller, &email, password).await?
         }
+        UserCommand::RequireSecondFactor { email, off } => {
+            people::require_second_factor(core, &caller, &email, !off).await?
+        }
         UserCommand::SetRole { email, role } => people::set_role(core, &caller, &email, role).await?,
     };
     Ok(Said::thing(person(&user)))
@@ -43,6 +46,7 @@ fn person(user: &User) -> Value {
         "name": user.name,
         "role": user.role.as_str(),
         "groups": user.groups,
+        "second_factor_required": user.second_factor_required,
         "created_at": moment(Some(user.created_at)),
         "disabled_at": moment(user.disabled_at),
     })

@@ -61,6 +61,7 @@ async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said
         signing_alg: args.signing_alg,
         is_default: args.default,
         client_rule,
+        second_factor_required: args.require_second_factor,
         slug: args.slug,
         upstream: args.upstream,
     };
@@ -106,6 +107,7 @@ fn server(resource: &Resource) -> Value {
         "signing_alg": resource.signing_alg.as_str(),
         "default": resource.is_default,
         "client_rule": resource.client_rule,
+        "second_factor_required": resource.second_factor_required,
         "client_id": resource.client_id,
         "slug": resource.slug,
         "upstream": resource.upstream,

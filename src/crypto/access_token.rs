@@ -37,6 +37,12 @@ pub struct AccessTokenClaims {
     /// When the person signed in, in seconds; absent when nobody did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub auth_time: Option<i64>,
+    /// How sure we are of the person (RFC 9470 §6.2).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub acr: Option<String>,
+    /// How the person has proved who they are (RFC 8176).
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub amr: Vec<String>,
     /// Where its state is published.
     pub status: Status,
 }

@@ -92,6 +92,8 @@ fn access_token_claims_read_back() {
         scope: ScopeSet::parse("a b").unwrap(),
         grant_id: GrantId::new(NOW, &random),
         auth_time: Some(NOW.seconds()),
+        acr: None,
+        amr: Vec::new(),
         status: Status {
             status_list: StatusReference { idx: 7, uri: "https://i/status-lists/0".to_owned() },
         },

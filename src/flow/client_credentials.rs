@@ -10,6 +10,7 @@ use crate::oauth::scopes;
 use crate::storage::{access_tokens, audit, clients, grants};
 use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientKind, GrantType};
+use crate::types::factor::Methods;
 use crate::types::grant::Grant;
 use crate::types::id::GrantId;
 use crate::types::policy::GRANT_TRIES;
@@ -85,6 +86,7 @@ async fn try_once(
         grant_id,
         family_id: None,
         auth_time: None,
+        methods: &Methods::default(),
         not_after,
     };
     let minted = mint(core, what, now).await?;

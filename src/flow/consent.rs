@@ -12,6 +12,7 @@ use crate::oauth::refusal::Reason;
 use crate::storage::{StoreError, Tx, audit, clients, codes, consents, grants, resources};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, ClientId};
+use crate::types::factor::Methods;
 use crate::types::fingerprint::Fingerprint;
 use crate::types::grant::{AuthorizationCode, Grant, GrantedResource};
 use crate::types::id::{FamilyId, GrantId, ResourceId, UserId};
@@ -52,6 +53,8 @@ struct Remembered {
     code_challenge: CodeChallenge,
     offline: bool,
     auth_time: Timestamp,
+    #[serde(default)]
+    methods: Methods,
     asked: Vec<(ResourceId, ScopeSet)>,
 }
 
@@ -77,6 +80,7 @@ pub async fn prepare(
         code_challenge: request.code_challenge.clone(),
         offline: request.asked.offline,
         auth_time: person.session.auth_time,
+        methods: person.session.methods.clone(),
         asked: questions.iter().map(|question| (question.resource.id, question.asked.clone())).collect(),
     };
     let text = serde_json::to_string(&remembered).map_err(|_| Fault::Bug("a consent does not serialise"))?;
@@ -212,6 +216,7 @@ pub async fn decide(
         code_challenge: remembered.code_challenge,
         offline: remembered.offline,
         auth_time: remembered.auth_time,
+        methods: remembered.methods,
         silent: false,
         granted: allowed,
     };
@@ -273,6 +278,7 @@ pub async fn issue_remembered(
         code_challenge: request.code_challenge.clone(),
         offline: request.asked.offline,
         auth_time: person.session.auth_time,
+        methods: person.session.methods.clone(),
         silent: true,
         granted: questions
             .iter()
@@ -314,6 +320,7 @@ struct Approval {
     code_challenge: CodeChallenge,
     offline: bool,
     auth_time: Timestamp,
+    methods: Methods,
     /// Whether it rests on what was approved before, without a page.
     silent: bool,
     /// Resource, what was shown, what was allowed.
@@ -416,6 +423,7 @@ impl Issue {
                 resources: written.iter().map(|one| one.granted.clone()).collect(),
                 offline: approval.offline,
                 auth_time: approval.auth_time,
+                methods: approval.methods.clone(),
                 created_at: now,
                 expires_at: self.code_expires_at,
                 consumed_at: None,

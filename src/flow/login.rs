@@ -9,6 +9,7 @@ use crate::account::session::{is_live, wants_touch};
 use crate::storage::throttles::Throttle;
 use crate::storage::{StoreError, Tx, audit, sessions, throttles, users};
 use crate::types::audit::AuditKind;
+use crate::types::factor::{Method, Methods};
 use crate::types::id::SessionId;
 use crate::types::policy::MAX_PASSWORD;
 use crate::types::secret::Secret;
@@ -30,6 +31,8 @@ pub struct SignedIn {
 pub enum Login {
     /// Signed in; the cookie's value.
     Welcome(Token),
+    /// So far so good, but a second factor is due; the value of the cookie that remembers it.
+    SecondStep(Token),
     /// E-mail or password are wrong, or the person is switched off: which one is not said.
     Mismatch,
     /// Too many failures; not tried.
@@ -112,24 +115,57 @@ pub async fn login(
             .await?;
         return Ok(Login::Mismatch);
     };
+    enter(core, caller, Entry { user, methods: Methods::of(&[Method::Password]), replaces, keys }).await
+}
+
+/// Begins a session for a person who has proved who they are by `methods`, here or elsewhere; the session that it
+/// `replaces` in this browser ends. Never [`Login::Mismatch`] for a person who is not switched off.
+///
+/// # Errors
+/// A fault.
+pub async fn begin_session(
+    core: &Core,
+    caller: &Caller,
+    user: User,
+    methods: Methods,
+    replaces: Option<SessionId>,
+) -> Result<Login, Fault> {
+    if user.disabled_at.is_some() {
+        return Ok(Login::Mismatch);
+    }
+    enter(core, caller, Entry { user, methods, replaces, keys: Vec::new() }).await
+}
+
+/// Somebody who has proved who they are.
+struct Entry {
+    user: User,
+    methods: Methods,
+    replaces: Option<SessionId>,
+    /// Under which names their failures are counted, the account first.
+    keys: Vec<String>,
+}
+
+async fn enter(core: &Core, caller: &Caller, entry: Entry) -> Result<Login, Fault> {
+    let now = core.now();
     let cookie = Token::generate(TokenKind::Session, core.rng.as_ref());
-    let session = new_session(core, caller, &user, &cookie, now);
+    let session = new_session(core, caller, &entry.user, &cookie, &entry.methods);
     let mut event = core.event(AuditKind::LoginSucceeded, caller, now);
-    event.user_id = Some(user.id);
+    event.user_id = Some(entry.user.id);
+    event.detail = serde_json::json!({ "amr": entry.methods.names() });
     let waits = core
         .store
         .write(move |tx| {
             // Of a crowd that came in before the first failure was counted, nobody gets further than one by one.
-            for key in &keys {
+            for key in &entry.keys {
                 if let Some(left) = wait(throttles::find(tx, key)?.as_ref().map(of), now) {
                     return Ok(Some(left));
                 }
             }
             // Whoever signs in anew must not keep the old session alive beside it.
-            if let Some(old) = replaces {
+            if let Some(old) = entry.replaces {
                 sessions::delete(tx, old)?;
             }
-            if let Some(key) = keys.first() {
+            if let Some(key) = entry.keys.first() {
                 throttles::clear(tx, key)?;
             }
             sessions::insert(tx, &session)?;
@@ -142,12 +178,14 @@ pub async fn login(
 
 /// A session that begins now.
 #[must_use]
-pub fn new_session(core: &Core, caller: &Caller, user: &User, cookie: &Token, now: Timestamp) -> Session {
+pub fn new_session(core: &Core, caller: &Caller, user: &User, cookie: &Token, methods: &Methods) -> Session {
+    let now = core.now();
     Session {
         id: SessionId::new(now, core.rng.as_ref()),
         digest: cookie.digest(),
         user_id: user.id,
         auth_time: now,
+        methods: methods.clone(),
         created_at: now,
         last_seen_at: now,
         expires_at: now.plus(core.policy.session_max_ttl),

@@ -7,6 +7,7 @@ use super::core::Core;
 use super::failure::Fault;
 use crate::crypto::access_token::{ACCESS_TOKEN_TYPE, AccessTokenClaims, Status, StatusReference};
 use crate::types::client::ClientId;
+use crate::types::factor::Methods;
 use crate::types::grant::AccessToken;
 use crate::types::id::{FamilyId, GrantId, TokenId};
 use crate::types::policy::STATUS_LIST_SIZE;
@@ -31,6 +32,8 @@ pub struct Mint<'a> {
     pub family_id: Option<FamilyId>,
     /// When the person signed in.
     pub auth_time: Option<Timestamp>,
+    /// And how.
+    pub methods: &'a Methods,
     /// When approval or family end; no token outlives them.
     pub not_after: Timestamp,
 }
@@ -67,6 +70,8 @@ pub async fn mint(core: &Core, what: Mint<'_>, now: Timestamp) -> Result<Minted,
         scope: what.scopes.clone(),
         grant_id: what.grant_id,
         auth_time: what.auth_time.map(Timestamp::seconds),
+        acr: what.methods.level().map(|level| level.as_str().to_owned()),
+        amr: what.methods.names().into_iter().map(str::to_owned).collect(),
         status: Status {
             status_list: StatusReference {
                 idx: index.rem_euclid(STATUS_LIST_SIZE),

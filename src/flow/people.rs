@@ -61,6 +61,7 @@ pub async fn add(core: &Core, caller: &Caller, new: NewUser) -> Result<User, Ord
         role: new.role,
         groups: new.groups,
         password_hash: Some(hash),
+        second_factor_required: false,
         created_at: now,
         updated_at: now,
         disabled_at: None,
@@ -167,6 +168,30 @@ pub async fn set_password(
         })
         .await?;
     Ok(user)
+}
+
+/// Lets a person sign in with a second factor only (`required`), or not; sessions that began without one end.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn require_second_factor(
+    core: &Core,
+    caller: &Caller,
+    email: &str,
+    required: bool,
+) -> Result<User, OrderError> {
+    let user = find(core, email).await?;
+    let now = core.now();
+    let mut event = about(core, caller, AuditKind::UserSecondFactorRule, &user);
+    event.detail = serde_json::json!({ "email": user.email, "required": required });
+    let id = user.id;
+    core.store
+        .write(move |tx| {
+            users::set_second_factor_required(tx, id, required, now)?;
+            audit::append(tx, &event)
+        })
+        .await?;
+    Ok(User { second_factor_required: required, ..user })
 }
 
 /// Sets a role.

@@ -102,6 +102,7 @@ pub async fn refresh(
             grant_id: granted.grant_id,
             family_id: Some(family.id),
             auth_time: Some(family.auth_time),
+            methods: &family.methods,
             not_after: ends.map_or(family.expires_at, |at| at.min(family.expires_at)),
         },
         now,

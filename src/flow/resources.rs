@@ -33,6 +33,8 @@ pub struct NewResource {
     pub is_default: bool,
     /// Which clients may ask.
     pub client_rule: ClientRule,
+    /// Whether nobody allows access here without a second factor.
+    pub second_factor_required: bool,
     /// Its path segment at the gateway.
     pub slug: Option<String>,
     /// Where the gateway forwards to.
@@ -60,6 +62,7 @@ pub async fn add(core: &Core, caller: &Caller, new: NewResource) -> Result<(Reso
         signing_alg: new.signing_alg,
         is_default: new.is_default,
         client_rule: new.client_rule,
+        second_factor_required: new.second_factor_required,
         client_id: format!("pst_resource_{}", id.to_string().replace('-', "")),
         secret_digest: secret.digest(),
         slug: new.slug,

@@ -6,6 +6,7 @@ use super::login::new_session;
 use crate::account::password::{self, PasswordProblem};
 use crate::storage::{audit, sessions, users};
 use crate::types::audit::AuditKind;
+use crate::types::factor::{Method, Methods};
 use crate::types::id::UserId;
 use crate::types::policy::SETUP_TTL;
 use crate::types::secret::Secret;
@@ -88,12 +89,13 @@ pub async fn complete(
         role: Role::Admin,
         groups: Vec::new(),
         password_hash: Some(hash),
+        second_factor_required: false,
         created_at: now,
         updated_at: now,
         disabled_at: None,
     };
     let cookie = Token::generate(TokenKind::Session, core.rng.as_ref());
-    let session = new_session(core, caller, &user, &cookie, now);
+    let session = new_session(core, caller, &user, &cookie, &Methods::of(&[Method::Password]));
     let mut event = core.event(AuditKind::SetupCompleted, caller, now);
     event.user_id = Some(user.id);
     let done = core

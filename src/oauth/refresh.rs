@@ -113,6 +113,7 @@ mod tests {
             client_id: ClientId::parse("a").unwrap(),
             user_id: UserId::new(at(0), &rng),
             auth_time: at(0),
+            methods: crate::types::factor::Methods::default(),
             offline: false,
             created_at: at(0),
             expires_at: at(1_000_000),

@@ -8,6 +8,7 @@ use super::row::{digest as read_digest, json, moment, need, to_json};
 use super::schema::authorization_code as table;
 use super::store::Tx;
 use crate::types::client::ClientId;
+use crate::types::factor::Methods;
 use crate::types::grant::AuthorizationCode;
 use crate::types::id::{FamilyId, UserId};
 use crate::types::pkce::CodeChallenge;
@@ -29,6 +30,7 @@ struct Row {
     created_at: i64,
     expires_at: i64,
     consumed_at: Option<i64>,
+    methods: String,
 }
 
 /// Adds a code.
@@ -49,6 +51,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &AuthorizationCode) -> Result<(), StoreError
         created_at: new.created_at.micros(),
         expires_at: new.expires_at.micros(),
         consumed_at: None,
+        methods: new.methods.stored(),
     };
     on_either!(tx, c => diesel::insert_into(table::table).values(&row).execute(c))?;
     Ok(())
@@ -75,6 +78,7 @@ pub fn find(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<Authorizatio
             resources: json(&row.resources, "authorization_code.resources")?,
             offline: row.offline,
             auth_time: Timestamp::from_micros(row.auth_time),
+            methods: Methods::read(&row.methods),
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),
             consumed_at: moment(row.consumed_at),

@@ -10,6 +10,7 @@ use super::row::{digest as read_digest, json, moment, need, to_json};
 use super::schema::{refresh_token, token_family};
 use super::store::Tx;
 use crate::types::client::ClientId;
+use crate::types::factor::Methods;
 use crate::types::grant::{RefreshToken, TokenFamily};
 use crate::types::id::{FamilyId, UserId};
 use crate::types::time::Timestamp;
@@ -27,6 +28,7 @@ struct Row {
     created_at: i64,
     expires_at: i64,
     revoked_at: Option<i64>,
+    methods: String,
 }
 
 /// Begins a family.
@@ -44,6 +46,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &TokenFamily) -> Result<(), StoreError> {
         created_at: new.created_at.micros(),
         expires_at: new.expires_at.micros(),
         revoked_at: None,
+        methods: new.methods.stored(),
     };
     on_either!(tx, c => diesel::insert_into(token_family::table).values(&row).execute(c))?;
     Ok(())
@@ -62,6 +65,7 @@ pub fn find(tx: &mut Tx<'_>, id: FamilyId) -> Result<Option<TokenFamily>, StoreE
             client_id: need(ClientId::parse(&row.client_id), "token_family.client_id")?,
             user_id: need(UserId::parse(&row.user_id), "token_family.user_id")?,
             auth_time: Timestamp::from_micros(row.auth_time),
+            methods: Methods::read(&row.methods),
             offline: row.offline,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),

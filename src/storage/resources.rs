@@ -32,6 +32,7 @@ struct Row {
     created_at: i64,
     updated_at: i64,
     removed_at: Option<i64>,
+    second_factor_required: bool,
 }
 
 impl Row {
@@ -45,6 +46,7 @@ impl Row {
             signing_alg: need(SigningAlg::parse(&self.signing_alg), "resource.signing_alg")?,
             is_default: self.is_default,
             client_rule: json(&self.client_rule, "resource.client_rule")?,
+            second_factor_required: self.second_factor_required,
             client_id: self.client_id,
             secret_digest: digest(&self.secret_digest, "resource.secret_digest")?,
             slug: self.slug,
@@ -84,6 +86,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &Resource) -> Result<(), StoreError> {
         created_at: new.created_at.micros(),
         updated_at: new.updated_at.micros(),
         removed_at: None,
+        second_factor_required: new.second_factor_required,
     };
     diesel::insert_into(resource::table).values(&row).execute(tx.connection())?;
     bump(tx, Topic::Resources);

@@ -25,6 +25,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         disabled_at -> Nullable<BigInt>,
+        second_factor_required -> Bool,
     }
 }
 diesel::table! {
@@ -47,6 +48,7 @@ diesel::table! {
         expires_at -> BigInt,
         address -> Nullable<Text>,
         user_agent -> Nullable<Text>,
+        methods -> Text,
     }
 }
 diesel::table! {
@@ -67,6 +69,7 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         removed_at -> Nullable<BigInt>,
+        second_factor_required -> Bool,
     }
 }
 diesel::table! {
@@ -140,6 +143,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         consumed_at -> Nullable<BigInt>,
+        methods -> Text,
     }
 }
 diesel::table! {
@@ -153,6 +157,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
+        methods -> Text,
     }
 }
 diesel::table! {
@@ -173,6 +178,36 @@ diesel::table! {
         family_id -> Nullable<Text>,
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    one_time_secret (user_id) {
+        user_id -> Text,
+        sealed -> Binary,
+        created_at -> BigInt,
+        confirmed_at -> Nullable<BigInt>,
+        last_step -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! { recovery_code (digest) { digest -> Binary, user_id -> Text, created_at -> BigInt, } }
+diesel::table! {
+    passkey (id) {
+        id -> Text,
+        credential_id -> Binary,
+        user_id -> Text,
+        name -> Text,
+        credential -> Text,
+        created_at -> BigInt,
+        last_used_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    sign_in_step (digest) {
+        digest -> Binary,
+        user_id -> Nullable<Text>,
+        sealed -> Binary,
+        expires_at -> BigInt,
     }
 }
 diesel::table! { assertion_seen (digest) { digest -> Binary, expires_at -> BigInt, } }

@@ -6,6 +6,7 @@ use super::error::StoreError;
 use super::row::{digest, need};
 use super::schema::{session, setup_link};
 use super::store::Tx;
+use crate::types::factor::Methods;
 use crate::types::id::{SessionId, UserId};
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
@@ -23,6 +24,24 @@ struct Row {
     expires_at: i64,
     address: Option<String>,
     user_agent: Option<String>,
+    methods: String,
+}
+
+impl Row {
+    fn read(self) -> Result<Session, StoreError> {
+        Ok(Session {
+            id: need(SessionId::parse(&self.id), "session.id")?,
+            digest: digest(&self.digest, "session.digest")?,
+            user_id: need(UserId::parse(&self.user_id), "session.user_id")?,
+            auth_time: Timestamp::from_micros(self.auth_time),
+            methods: Methods::read(&self.methods),
+            created_at: Timestamp::from_micros(self.created_at),
+            last_seen_at: Timestamp::from_micros(self.last_seen_at),
+            expires_at: Timestamp::from_micros(self.expires_at),
+            address: self.address,
+            user_agent: self.user_agent,
+        })
+    }
 }
 
 /// Begins a session.
@@ -40,6 +59,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &Session) -> Result<(), StoreError> {
         expires_at: new.expires_at.micros(),
         address: new.address.clone(),
         user_agent: new.user_agent.clone(),
+        methods: new.methods.stored(),
     };
     diesel::insert_into(session::table).values(&row).execute(tx.connection())?;
     Ok(())
@@ -54,20 +74,43 @@ pub fn find(tx: &mut Tx<'_>, cookie: &TokenDigest) -> Result<Option<Session>, St
         .filter(session::digest.eq(cookie.bytes().as_slice()))
         .get_result::<Row>(tx.connection())
         .optional()?
-        .map(|row| {
-            Ok(Session {
-                id: need(SessionId::parse(&row.id), "session.id")?,
-                digest: digest(&row.digest, "session.digest")?,
-                user_id: need(UserId::parse(&row.user_id), "session.user_id")?,
-                auth_time: Timestamp::from_micros(row.auth_time),
-                created_at: Timestamp::from_micros(row.created_at),
-                last_seen_at: Timestamp::from_micros(row.last_seen_at),
-                expires_at: Timestamp::from_micros(row.expires_at),
-                address: row.address,
-                user_agent: row.user_agent,
-            })
-        })
+        .map(Row::read)
         .transpose()
+}
+
+/// The sessions of a person, the one used last first.
+///
+/// # Errors
+/// A fault of the database.
+pub fn list_by_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Session>, StoreError> {
+    session::table
+        .filter(session::user_id.eq(user.to_string()))
+        .order((session::last_seen_at.desc(), session::id.desc()))
+        .load::<Row>(tx.connection())?
+        .into_iter()
+        .map(Row::read)
+        .collect()
+}
+
+/// Ends sessions of a person: this one, or all but the one to keep. Returns how many ended.
+///
+/// # Errors
+/// A fault of the database.
+pub fn end(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    only: Option<SessionId>,
+    keep: Option<SessionId>,
+) -> Result<usize, StoreError> {
+    let mut doomed =
+        diesel::delete(session::table).filter(session::user_id.eq(user.to_string())).into_boxed();
+    if let Some(id) = only {
+        doomed = doomed.filter(session::id.eq(id.to_string()));
+    }
+    if let Some(id) = keep {
+        doomed = doomed.filter(session::id.ne(id.to_string()));
+    }
+    Ok(doomed.execute(tx.connection())?)
 }
 
 /// Notes that a session is in use.

@@ -23,6 +23,7 @@ struct Row {
     created_at: i64,
     updated_at: i64,
     disabled_at: Option<i64>,
+    second_factor_required: bool,
 }
 
 impl Row {
@@ -34,6 +35,7 @@ impl Row {
             role: need(Role::parse(&self.role), "users.role")?,
             groups: json(&self.groups, "users.groups")?,
             password_hash: self.password_hash,
+            second_factor_required: self.second_factor_required,
             created_at: Timestamp::from_micros(self.created_at),
             updated_at: Timestamp::from_micros(self.updated_at),
             disabled_at: moment(self.disabled_at),
@@ -57,6 +59,7 @@ pub fn insert(tx: &mut Tx<'_>, user: &User, email: &Email) -> Result<(), StoreEr
         created_at: user.created_at.micros(),
         updated_at: user.updated_at.micros(),
         disabled_at: user.disabled_at.map(Timestamp::micros),
+        second_factor_required: user.second_factor_required,
     };
     diesel::insert_into(users::table).values(&row).execute(tx.connection())?;
     Ok(())
@@ -137,6 +140,28 @@ pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str, now: Timestamp) -> 
         .set((users::password_hash.eq(hash), users::updated_at.eq(now.micros())))
         .execute(tx.connection())?;
     end_sessions(tx, id)
+}
+
+/// Sets whether a person has to sign in with a second factor, and ends the sessions that began without one when so.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_second_factor_required(
+    tx: &mut Tx<'_>,
+    id: UserId,
+    required: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id.to_string()))
+        .set((users::second_factor_required.eq(required), users::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    if required {
+        let weak = session::table
+            .filter(session::user_id.eq(id.to_string()))
+            .filter(session::methods.not_like("%mfa%"));
+        diesel::delete(weak).execute(tx.connection())?;
+    }
+    Ok(())
 }
 
 /// Sets a role.

@@ -52,6 +52,34 @@ events! {
     UserPasswordSet = "user.password_set",
     /// A role was set.
     UserRoleSet = "user.role_set",
+    /// Whether a person has to sign in with a second factor was set.
+    UserSecondFactorRule = "user.second_factor_rule",
+    /// A person proved who they are and has yet to show a second factor.
+    LoginHalfway = "login.halfway",
+    /// A second factor was refused.
+    SecondFactorFailed = "second_factor.failed",
+    /// A person signed out other browsers of theirs.
+    SessionsEnded = "session.ended",
+    /// A person changed their password.
+    PasswordChanged = "password.changed",
+    /// An authenticator app was added.
+    AuthenticatorAdded = "authenticator.added",
+    /// An authenticator app was removed.
+    AuthenticatorRemoved = "authenticator.removed",
+    /// Recovery codes were made; those of before no longer work.
+    RecoveryCodesMade = "recovery_codes.made",
+    /// A recovery code was used up.
+    RecoveryCodeUsed = "recovery_codes.used",
+    /// A passkey was added.
+    PasskeyAdded = "passkey.added",
+    /// A passkey was removed.
+    PasskeyRemoved = "passkey.removed",
+    /// A passkey's counter did not grow, as that of a copy would; the sign-in was refused.
+    PasskeyCounter = "passkey.counter",
+    /// A person took permissions back from an app that keeps others.
+    GrantNarrowed = "grant.narrowed",
+    /// A person downloaded what is known of them.
+    DataExported = "data.exported",
     /// A person allowed access.
     ConsentAllowed = "consent.allowed",
     /// A person refused access.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::client::ClientId;
+use super::factor::Methods;
 use super::id::{FamilyId, GrantId, ResourceId, TokenId, UserId};
 use super::pkce::CodeChallenge;
 use super::scope::ScopeSet;
@@ -78,6 +79,8 @@ pub struct AuthorizationCode {
     pub offline: bool,
     /// When the person signed in.
     pub auth_time: Timestamp,
+    /// And how.
+    pub methods: Methods,
     /// When it was issued.
     pub created_at: Timestamp,
     /// When it stops working.
@@ -97,6 +100,8 @@ pub struct TokenFamily {
     pub user_id: UserId,
     /// When the person signed in.
     pub auth_time: Timestamp,
+    /// And how.
+    pub methods: Methods,
     /// Whether `offline_access` was granted.
     pub offline: bool,
     /// When it began.

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod client;
 pub mod duration;
+pub mod factor;
 pub mod fingerprint;
 pub mod grant;
 pub mod id;

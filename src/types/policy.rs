@@ -68,6 +68,8 @@ fixed! {
     CONTINUE_TTL: Duration = Duration::from_secs(3_600);
     /// Time after a sign-in in which a person may do what destroys; afterwards they sign in once more.
     FRESH_SIGN_IN: Duration = Duration::from_secs(600);
+    /// Time a person has for the second step of a sign-in, or for a passkey's challenge.
+    SIGN_IN_STEP_TTL: Duration = Duration::from_secs(300);
     /// Time the link for the first administrator works.
     SETUP_TTL: Duration = Duration::from_secs(86_400);
     /// Time a redeemed or expired authorization code is remembered, so that a replay is seen.

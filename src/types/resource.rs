@@ -118,6 +118,8 @@ pub struct Resource {
     pub is_default: bool,
     /// Which clients may ask for it.
     pub client_rule: ClientRule,
+    /// Whether nobody allows access here without a second factor.
+    pub second_factor_required: bool,
     /// The credentials with which the server itself may call `/introspect`: client id …
     pub client_id: String,
     /// … and digest of the secret.

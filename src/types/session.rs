@@ -1,5 +1,6 @@
 //! Browser sessions.
 
+use super::factor::Methods;
 use super::id::{SessionId, UserId};
 use super::time::Timestamp;
 use super::token::TokenDigest;
@@ -15,6 +16,8 @@ pub struct Session {
     pub user_id: UserId,
     /// When they proved it.
     pub auth_time: Timestamp,
+    /// And how.
+    pub methods: Methods,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last seen.

@@ -37,6 +37,8 @@ pub enum TokenKind {
     Setup,
     /// A consent page in the making.
     ConsentRequest,
+    /// A sign-in or a passkey's challenge that is under way.
+    Step,
 }
 
 impl TokenKind {
@@ -53,6 +55,7 @@ impl TokenKind {
             Self::Session => "pst_ss_",
             Self::Setup => "pst_su_",
             Self::ConsentRequest => "pst_cr_",
+            Self::Step => "pst_st_",
         }
     }
 }

@@ -84,6 +84,8 @@ pub struct User {
     pub groups: Vec<String>,
     /// Password hash in PHC string form; absent while none is set.
     pub password_hash: Option<String>,
+    /// Whether they sign in with a second factor or not at all.
+    pub second_factor_required: bool,
     /// When they were added.
     pub created_at: Timestamp,
     /// When the record last changed.

@@ -4,6 +4,7 @@ use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
+use url::form_urlencoded::byte_serialize;
 
 use super::door::destination;
 use super::page::{Leads, bad_form, fault, page, redirect};
@@ -70,7 +71,7 @@ pub async fn post(
         Err(cause) => return fault(&request, &site, &cause),
     };
     match login(&core, &from.0, &email, password, old).await {
-        Ok(Login::Welcome(token)) => redirect(&onward(&site, &resume), Some(site.session_cookie(&token))),
+        Ok(login @ (Login::Welcome(_) | Login::SecondStep(_))) => arrive(&site, &login, &resume),
         Ok(Login::Mismatch) => {
             marked(again(StatusCode::UNAUTHORIZED, LoginProblem::Mismatch).await, "login_failed")
         }
@@ -83,6 +84,21 @@ pub async fn post(
             marked(answer, "login_throttled")
         }
         Err(cause) => fault(&request, &site, &cause),
+    }
+}
+
+/// Where a browser goes whose person has proved who they are; everything but a welcome or a second step leads back to
+/// the sign-in page.
+#[must_use]
+pub fn arrive(site: &Site, login: &Login, resume: &str) -> HttpResponse {
+    match login {
+        Login::Welcome(token) => redirect(&onward(site, resume), Some(site.session_cookie(token))),
+        Login::SecondStep(token) => {
+            let resume: String = byte_serialize(resume.as_bytes()).collect();
+            let to = format!("{}/login/second?continue={resume}", site.shell.base);
+            redirect(&to, Some(site.step_cookie(token)))
+        }
+        Login::Mismatch | Login::Wait(_) => redirect(&format!("{}/login", site.shell.base), None),
     }
 }
 

@@ -32,6 +32,7 @@ pub struct Site {
     secure: bool,
     session_cookie: String,
     browser_cookie: String,
+    step_cookie: String,
 }
 
 impl Site {
@@ -57,6 +58,7 @@ impl Site {
             secure: issuer.is_https(),
             session_cookie: format!("{prefix}postern_session_{mark}"),
             browser_cookie: format!("{prefix}postern_browser_{mark}"),
+            step_cookie: format!("{prefix}postern_step_{mark}"),
         }
     }
 
@@ -78,6 +80,18 @@ impl Site {
         let mut cookie = self.cookie(&self.session_cookie, "");
         cookie.make_removal();
         cookie
+    }
+
+    /// The cookie of a sign-in that waits for its second step.
+    #[must_use]
+    pub fn step_of(&self, request: &HttpRequest) -> Option<String> {
+        request.cookie(&self.step_cookie).map(|cookie| cookie.value().to_owned())
+    }
+
+    /// A cookie that remembers a sign-in until its second step.
+    #[must_use]
+    pub fn step_cookie(&self, token: &Token) -> Cookie<'static> {
+        self.cookie(&self.step_cookie, token.expose())
     }
 
     /// The anti-forgery value for the forms of this browser, and a cookie to set when it has none yet.

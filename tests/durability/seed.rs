@@ -71,6 +71,7 @@ pub fn seed(installation: &Installation) -> Seeded {
             signing_alg: SigningAlg::ES256,
             is_default: true,
             client_rule: ClientRule::Anyone,
+            second_factor_required: false,
             slug: None,
             upstream: None,
         };

@@ -134,6 +134,7 @@ impl Node {
             signing_alg: SigningAlg::ES256,
             is_default: false,
             client_rule: ClientRule::Anyone,
+            second_factor_required: false,
             slug: None,
             upstream: None,
         };
