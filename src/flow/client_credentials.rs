@@ -76,6 +76,7 @@ async fn try_once(
     let standing = standing.filter(|grant| grant.is_live(now));
     let grant_id = standing.as_ref().map_or(fresh.id, |grant| grant.id);
     let not_after = standing.as_ref().map_or(fresh.expires_at, |grant| grant.expires_at);
+    let noted = standing.as_ref().and_then(|grant| grant.last_used_at);
     let wider = standing.filter(|grant| !grant.scopes.includes(granted));
     let is_new = grant_id == fresh.id;
     let what = Mint {
@@ -116,7 +117,9 @@ async fn try_once(
                 let scopes = grant.scopes.union(&asked);
                 grants::renew(tx, grant.id, &scopes, &fresh.client_fingerprint, fresh.expires_at, now)?;
             }
-            grants::mark_used(tx, grant_id, address.as_deref(), now)?;
+            if grants::is_worth_noting(noted, now) {
+                grants::mark_used(tx, grant_id, address.as_deref(), now)?;
+            }
             if !grants::is_open(tx, grant_id, now)? {
                 return Ok(false);
             }

@@ -55,11 +55,7 @@ pub async fn redeem(
     };
     let record = record.ok_or(Fault::Bug("a redeemed code without a record"))?;
     let view = core.live.view();
-    let resource = view
-        .resources
-        .values()
-        .find(|resource| resource.id == redeemed.resource.resource_id)
-        .ok_or(Reason::GrantEnded)?;
+    let resource = view.resource_by_id(redeemed.resource.resource_id).ok_or(Reason::GrantEnded)?;
     let family = TokenFamily {
         id: record.family_id,
         client_id: client.id.clone(),
@@ -123,7 +119,10 @@ pub async fn redeem(
                 audit::append(tx, &replayed)?;
                 return Ok(Outcome::Replayed);
             }
-            grants::mark_used(tx, token.grant_id, address.as_deref(), now)?;
+            let noted = grants::last_used(tx, token.grant_id)?;
+            if grants::is_worth_noting(noted, now) {
+                grants::mark_used(tx, token.grant_id, address.as_deref(), now)?;
+            }
             if !grants::is_open(tx, token.grant_id, now)? {
                 return Ok(Outcome::GrantEnded);
             }
@@ -160,7 +159,7 @@ fn registered_uris(core: &Core, record: Option<&AuthorizationCode>) -> Vec<(Gran
             .resources
             .iter()
             .filter_map(|granted| {
-                let resource = view.resources.values().find(|resource| resource.id == granted.resource_id)?;
+                let resource = view.resource_by_id(granted.resource_id)?;
                 Some((granted.clone(), resource.uri.clone()))
             })
             .collect()

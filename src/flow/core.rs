@@ -46,9 +46,8 @@ pub struct Core {
     pub first_sights: RegistrationLimiter,
     /// Signed status lists, by number.
     pub status_lists: moka::sync::Cache<i64, Arc<StatusList>>,
-    /// Access tokens whose signature is known to fit, because we made or have verified it, by digest: what an
-    /// introspection costs is mostly the signature, and servers ask about the same token again and again. Everything
-    /// else about a token is looked at each time.
+    /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,
+    /// and servers ask about the same token again and again. Everything else about a token is looked at each time.
     pub verified: moka::sync::Cache<TokenDigest, ()>,
     /// Places in the status lists that this node has reserved and not used.
     pub status_indexes: Mutex<Vec<i64>>,

@@ -13,6 +13,7 @@ use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
 use crate::storage::{access_tokens, generations, keys, resources};
+use crate::types::id::ResourceId;
 use crate::types::policy::CHANGE_STALE;
 use crate::types::resource::Resource;
 use crate::types::resource_uri::ResourceUri;
@@ -56,6 +57,12 @@ impl View {
     #[must_use]
     pub fn resource(&self, uri: &str) -> Option<&Resource> {
         self.resources.get(&ResourceUri::key_of(uri).ok()?)
+    }
+
+    /// The resource with this id.
+    #[must_use]
+    pub fn resource_by_id(&self, id: ResourceId) -> Option<&Resource> {
+        self.resources.values().find(|resource| resource.id == id)
     }
 
     /// The resource that requests without `resource` mean.

@@ -25,9 +25,18 @@ struct Loaded {
     token: RefreshToken,
     successor: Option<RefreshToken>,
     family: TokenFamily,
-    /// The family's resources whose approval still stands, each narrowed to what the approval allows now, and when the
-    /// approval ends.
-    open: Vec<(GrantedResource, Timestamp)>,
+    /// The family's resources whose approval still stands.
+    open: Vec<Open>,
+}
+
+/// A resource that a family may still reach.
+struct Open {
+    /// Narrowed to what the approval allows now.
+    granted: GrantedResource,
+    /// When the approval ends.
+    ends: Timestamp,
+    /// When its use was last noted.
+    noted: Option<Timestamp>,
 }
 
 /// Everything the write needs, made before it.
@@ -41,6 +50,7 @@ struct Step {
     reused: AuditEvent,
     retry_window: std::time::Duration,
     address: Option<String>,
+    worth_noting: bool,
 }
 
 enum Outcome {
@@ -78,19 +88,17 @@ pub async fn refresh(
     let uris: Vec<_> = loaded
         .open
         .iter()
-        .filter_map(|(granted, _)| {
-            let resource = view.resources.values().find(|resource| resource.id == granted.resource_id)?;
-            Some((granted.clone(), resource.uri.clone()))
+        .filter_map(|open| {
+            let resource = view.resource_by_id(open.granted.resource_id)?;
+            Some((open.granted.clone(), resource.uri.clone()))
         })
         .collect();
     let granted = choose(params, &uris)?;
     let scopes = narrow(params.value("scope")?, &granted.scopes)?;
-    let resource = view
-        .resources
-        .values()
-        .find(|resource| resource.id == granted.resource_id)
-        .ok_or(Fault::Bug("a chosen resource is gone"))?;
-    let ends = loaded.open.iter().find(|(open, _)| open.grant_id == granted.grant_id).map(|(_, at)| *at);
+    let resource = view.resource_by_id(granted.resource_id).ok_or(Fault::Bug("a chosen resource is gone"))?;
+    let open = loaded.open.iter().find(|open| open.granted.grant_id == granted.grant_id);
+    let ends = open.map(|open| open.ends);
+    let worth_noting = grants::is_worth_noting(open.and_then(|open| open.noted), now);
     let family = loaded.family;
     let minted = mint(
         core,
@@ -142,6 +150,7 @@ pub async fn refresh(
         reused: event(AuditKind::RefreshReused, Some(Cause::Reuse)),
         retry_window: window,
         address: caller.address.clone(),
+        worth_noting,
     };
     let offline = family.offline;
     match core.store.write(move |tx| commit(tx, &step, &family, now)).await? {
@@ -170,7 +179,11 @@ fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<
     for granted in &family.resources {
         if let Some(grant) = grants::find(tx, granted.grant_id)?.filter(|grant| grant.is_live(now)) {
             let scopes = granted.scopes.intersection(&grant.scopes);
-            open.push((GrantedResource { scopes, ..granted.clone() }, grant.expires_at));
+            open.push(Open {
+                granted: GrantedResource { scopes, ..granted.clone() },
+                ends: grant.expires_at,
+                noted: grant.last_used_at,
+            });
         }
     }
     Ok(Some(Loaded { token, successor, family, open }))
@@ -182,7 +195,9 @@ fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<
 fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) -> Result<Outcome, StoreError> {
     let mut verdict = look(tx, step, now)?;
     if matches!(verdict, Ok(Rotation::Advance | Rotation::Repeat(_))) {
-        grants::mark_used(tx, step.access.grant_id, step.address.as_deref(), now)?;
+        if step.worth_noting {
+            grants::mark_used(tx, step.access.grant_id, step.address.as_deref(), now)?;
+        }
         if !grants::is_open(tx, step.access.grant_id, now)? {
             return Ok(Outcome::Refused(Reason::GrantEnded));
         }

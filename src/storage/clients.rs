@@ -11,7 +11,7 @@ use crate::types::client::{Client, ClientId, ClientKind};
 use crate::types::time::Timestamp;
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = client)]
+#[diesel(table_name = client, treat_none_as_default_value = false)]
 struct Row {
     id: String,
     kind: String,

@@ -1,8 +1,9 @@
 //! Authorization codes. Redeemed ones are remembered for a day, so that a replay is recognised.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary};
 
-use super::dialect::on_either;
+use super::dialect::{on_either, prepared_update};
 use super::error::StoreError;
 use super::row::{digest as read_digest, json, moment, need, to_json};
 use super::schema::authorization_code as table;
@@ -16,7 +17,7 @@ use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = table)]
+#[diesel(table_name = table, treat_none_as_default_value = false)]
 struct Row {
     digest: Vec<u8>,
     family_id: String,
@@ -31,6 +32,13 @@ struct Row {
     expires_at: i64,
     consumed_at: Option<i64>,
     methods: String,
+}
+
+prepared_update! {
+    Consume { digest: Vec<u8>, now: i64 }
+    "UPDATE authorization_code SET consumed_at = " (now as BigInt)
+    " WHERE digest = " (digest as Binary)
+    " AND consumed_at IS NULL AND expires_at > " (now as BigInt)
 }
 
 /// Adds a code.
@@ -92,13 +100,6 @@ pub fn find(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<Authorizatio
 /// # Errors
 /// A fault of the database.
 pub fn consume(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<bool, StoreError> {
-    let changed = on_either!(tx, c => diesel::update(
-        table::table
-            .find(digest.bytes().as_slice())
-            .filter(table::consumed_at.is_null())
-            .filter(table::expires_at.gt(now.micros())),
-    )
-    .set(table::consumed_at.eq(now.micros()))
-    .execute(c))?;
-    Ok(changed == 1)
+    let consume = Consume { digest: digest.bytes().to_vec(), now: now.micros() };
+    Ok(on_either!(tx, c => consume.execute(c))? == 1)
 }

@@ -30,6 +30,37 @@ macro_rules! on_either {
 }
 pub(super) use on_either;
 
+/// An UPDATE whose text never changes, so that a connection prepares it once. Diesel prepares its own anew every time,
+/// which costs more than running it.
+macro_rules! prepared_update {
+    ($name:ident { $($field:ident: $rust:ty),* } $($text:literal ($bind:ident as $sql:ty))* $(, $tail:literal)?) => {
+        #[derive(diesel::query_builder::QueryId)]
+        struct $name { $($field: $rust),* }
+
+        impl<DB> diesel::query_builder::QueryFragment<DB> for $name
+        where
+            DB: diesel::backend::Backend $(+ diesel::sql_types::HasSqlType<$sql>)*,
+            i64: diesel::serialize::ToSql<diesel::sql_types::BigInt, DB>,
+            Vec<u8>: diesel::serialize::ToSql<diesel::sql_types::Binary, DB>,
+        {
+            fn walk_ast<'b>(
+                &'b self,
+                mut out: diesel::query_builder::AstPass<'_, 'b, DB>,
+            ) -> diesel::QueryResult<()> {
+                $(
+                    out.push_sql($text);
+                    out.push_bind_param::<$sql, _>(&self.$bind)?;
+                )*
+                $(out.push_sql($tail);)?
+                Ok(())
+            }
+        }
+
+        impl<C> diesel::RunQueryDsl<C> for $name {}
+    };
+}
+pub(super) use prepared_update;
+
 // Rows are found by unique keys with `get_result`, never `first`: `first` adds a bound LIMIT, and SQLite plans a
 // statement with a bound LIMIT anew for every value that is bound to it.
 

@@ -1,9 +1,10 @@
 //! Token families and the chains of refresh tokens in them.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Binary};
 
 use super::access_tokens;
-use super::dialect::{self, on_either};
+use super::dialect::{self, on_either, prepared_update};
 use super::error::StoreError;
 use super::generations::{Topic, bump};
 use super::row::{digest as read_digest, json, moment, need, to_json};
@@ -17,7 +18,7 @@ use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = token_family)]
+#[diesel(table_name = token_family, treat_none_as_default_value = false)]
 struct Row {
     id: String,
     client_id: String,
@@ -29,6 +30,12 @@ struct Row {
     expires_at: i64,
     revoked_at: Option<i64>,
     methods: String,
+}
+
+prepared_update! {
+    Consume { digest: Vec<u8>, now: i64 }
+    "UPDATE refresh_token SET used_at = " (now as BigInt)
+    " WHERE digest = " (digest as Binary), " AND used_at IS NULL"
 }
 
 /// Begins a family.
@@ -196,10 +203,6 @@ fn read_refresh(row: RefreshRow) -> Result<RefreshToken, StoreError> {
 /// # Errors
 /// A fault of the database.
 pub fn consume_refresh(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<bool, StoreError> {
-    let changed = on_either!(tx, c => diesel::update(
-        refresh_token::table.find(digest.bytes().as_slice()).filter(refresh_token::used_at.is_null()),
-    )
-    .set(refresh_token::used_at.eq(now.micros()))
-    .execute(c))?;
-    Ok(changed == 1)
+    let consume = Consume { digest: digest.bytes().to_vec(), now: now.micros() };
+    Ok(on_either!(tx, c => consume.execute(c))? == 1)
 }

@@ -12,11 +12,12 @@ use super::store::Tx;
 use crate::types::client::ClientId;
 use crate::types::grant::Grant;
 use crate::types::id::{GrantId, ResourceId, UserId};
+use crate::types::policy::NOTE_USE;
 use crate::types::scope::ScopeSet;
 use crate::types::time::Timestamp;
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = table)]
+#[diesel(table_name = table, treat_none_as_default_value = false)]
 struct Row {
     id: String,
     user_id: Option<String>,
@@ -163,6 +164,22 @@ pub fn is_open(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Result<bool, Sto
     dialect::grant_is_open(tx.connection(), &id.to_string(), now.micros())
 }
 
+/// When the use of a grant was last noted.
+///
+/// # Errors
+/// A fault of the database.
+pub fn last_used(tx: &mut Tx<'_>, id: GrantId) -> Result<Option<Timestamp>, StoreError> {
+    let grant = table::table.find(id.to_string()).select(table::last_used_at);
+    let noted: Option<Option<i64>> = on_either!(tx, c => grant.get_result(c)).optional()?;
+    Ok(moment(noted.flatten()))
+}
+
+/// Whether the use of a grant that was last noted at `noted` is worth a row: at most once a minute.
+#[must_use]
+pub fn is_worth_noting(noted: Option<Timestamp>, now: Timestamp) -> bool {
+    noted.is_none_or(|at| at < now.minus(NOTE_USE))
+}
+
 /// Notes the use of a grant, at most once a minute. Call it before [`is_open`]: a shared lock that is to become an
 /// exclusive one would wait for its neighbour, which waits for it.
 ///
@@ -174,14 +191,7 @@ pub fn mark_used(
     address: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let minute_ago = now.micros() - 60_000_000;
-    // Looked at first, because diesel prepares an UPDATE anew every time, and most often there is nothing to note.
-    let grant = table::table.find(id.to_string());
-    let noted: Option<Option<i64>> =
-        on_either!(tx, c => grant.select(table::last_used_at).get_result(c)).optional()?;
-    if noted.flatten().is_some_and(|at| at >= minute_ago) {
-        return Ok(());
-    }
+    let minute_ago = now.minus(NOTE_USE).micros();
     on_either!(tx, c => diesel::update(
         table::table
             .find(id.to_string())

@@ -13,7 +13,7 @@ use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
 
 #[derive(Queryable, Insertable)]
-#[diesel(table_name = session)]
+#[diesel(table_name = session, treat_none_as_default_value = false)]
 struct Row {
     id: String,
     digest: Vec<u8>,

@@ -78,6 +78,8 @@ fixed! {
     ENDED_MEMORY: Duration = Duration::from_secs(30 * 86_400);
     /// A repeat of a refresh token this soon after its first use is put down to concurrency, later to a lost answer.
     CONCURRENT_REPEAT: Duration = Duration::from_secs(5);
+    /// The use of an approval is noted at most this often.
+    NOTE_USE: Duration = Duration::from_secs(60);
     /// Longest life of an access token.
     MAX_ACCESS_TOKEN_TTL: Duration = Duration::from_secs(3_600);
     /// Longest life of a client assertion (RFC 7523 §3).
