@@ -15,6 +15,7 @@ use crate::storage::{DatabaseUrl, Store};
 use crate::types::key::SigningAlg;
 use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
 use crate::types::random::Rng;
+use crate::types::tally::Counters;
 use crate::types::time::Clock;
 
 /// What the parts are composed from.
@@ -62,6 +63,8 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
             .max_capacity(VERIFIED_TOKENS)
             .time_to_live(MAX_ACCESS_TOKEN_TTL)
             .build(),
+        issued: Counters::new(),
+        repeated: Counters::new(),
         status_indexes: Mutex::new(Vec::new()),
     })
 }

@@ -291,6 +291,9 @@ fn metrics_have_a_listener_of_their_own() {
         text.contains(r#"postern_requests_total{route="/jwks.json",method="GET",status="2xx"} 1"#),
         "{text}"
     );
+    for series in ["postern_writes_waiting 0", "postern_commits_total", "postern_tokens_issued_total"] {
+        assert!(text.contains(series), "{series}: {text}");
+    }
     assert_eq!(served.get("/metrics", "").0, 404);
     served.stop();
 }

@@ -10,13 +10,13 @@ use crate::oauth::client_auth::Presented;
 use crate::oauth::code::{CodeRefusal, redeem as decide};
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
-use crate::storage::{access_tokens, audit, codes, families, grants};
+use crate::storage::{StoreError, Tx, access_tokens, audit, codes, families, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, GrantType};
-use crate::types::grant::{AuthorizationCode, GrantedResource, RefreshToken, TokenFamily};
+use crate::types::grant::{AuthorizationCode, Grant, GrantedResource, RefreshToken, TokenFamily};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::time::Timestamp;
-use crate::types::token::{Token, TokenKind};
+use crate::types::token::{Token, TokenDigest, TokenKind};
 
 /// How the race for a code ended.
 enum Outcome {
@@ -39,8 +39,8 @@ pub async fn redeem(
 ) -> Result<TokenResponse, Failure> {
     let text = params.required("code")?;
     let digest = Token::parse(TokenKind::AuthorizationCode, text).map(|code| code.digest());
-    let (client, record) = clients::authenticate_with(core, caller, presented, now, move |tx| {
-        digest.map_or(Ok(None), |digest| codes::find(tx, &digest))
+    let (client, (record, approvals)) = clients::authenticate_with(core, caller, presented, now, move |tx| {
+        digest.map_or_else(|| Ok((None, Vec::new())), |digest| load(tx, &digest))
     })
     .await?;
     let uris = registered_uris(core, record.as_ref());
@@ -68,6 +68,8 @@ pub async fn redeem(
         revoked_at: None,
         resources: record.resources.clone(),
     };
+    let approval = approvals.iter().find(|grant| grant.id == redeemed.resource.grant_id);
+    let worth_noting = grants::is_worth_noting(approval.and_then(|grant| grant.last_used_at), now);
     let minted = mint(
         core,
         Mint {
@@ -79,7 +81,7 @@ pub async fn redeem(
             family_id: Some(family.id),
             auth_time: Some(record.auth_time),
             methods: &family.methods,
-            not_after: family.expires_at,
+            not_after: approval.map_or(family.expires_at, |grant| grant.expires_at.min(family.expires_at)),
         },
         now,
     )
@@ -119,8 +121,7 @@ pub async fn redeem(
                 audit::append(tx, &replayed)?;
                 return Ok(Outcome::Replayed);
             }
-            let noted = grants::last_used(tx, token.grant_id)?;
-            if grants::is_worth_noting(noted, now) {
+            if worth_noting {
                 grants::mark_used(tx, token.grant_id, address.as_deref(), now)?;
             }
             if !grants::is_open(tx, token.grant_id, now)? {
@@ -144,6 +145,19 @@ pub async fn redeem(
         Outcome::Expired => Err(Reason::BadCode.into()),
         Outcome::GrantEnded => Err(Reason::GrantEnded.into()),
     }
+}
+
+/// The code and the approvals it rests on.
+fn load(
+    tx: &mut Tx<'_>,
+    digest: &TokenDigest,
+) -> Result<(Option<AuthorizationCode>, Vec<Grant>), StoreError> {
+    let Some(code) = codes::find(tx, digest)? else { return Ok((None, Vec::new())) };
+    let mut approvals = Vec::with_capacity(code.resources.len());
+    for granted in &code.resources {
+        approvals.extend(grants::find(tx, granted.grant_id)?);
+    }
+    Ok((Some(code), approvals))
 }
 
 /// A refresh token is due when the client registered for it, or `offline_access` was granted.

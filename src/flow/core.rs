@@ -17,6 +17,7 @@ use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::id::AuditId;
 use crate::types::policy::{Policy, STATUS_BLOCK};
 use crate::types::random::Rng;
+use crate::types::tally::Counters;
 use crate::types::time::{Clock, Timestamp};
 use crate::types::token::TokenDigest;
 
@@ -49,6 +50,10 @@ pub struct Core {
     /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,
     /// and servers ask about the same token again and again. Everything else about a token is looked at each time.
     pub verified: moka::sync::Cache<TokenDigest, ()>,
+    /// Token answers given, by [`crate::types::client::GrantType::ALL`].
+    pub issued: Counters<3>,
+    /// Used refresh tokens that came again, by [`crate::oauth::refresh::Cause::ALL`].
+    pub repeated: Counters<3>,
     /// Places in the status lists that this node has reserved and not used.
     pub status_indexes: Mutex<Vec<i64>>,
 }

@@ -155,10 +155,16 @@ pub async fn refresh(
     let offline = family.offline;
     match core.store.write(move |tx| commit(tx, &step, &family, now)).await? {
         Outcome::Answered(Rotation::Reuse) => {
+            core.repeated.count(Cause::Reuse as usize);
             live::refresh(core).await?;
             Err(Reason::ReusedRefreshToken.into())
         }
-        Outcome::Answered(_) => Ok(TokenResponse::new(minted, &scopes, Some(&successor), offline)),
+        Outcome::Answered(rotation) => {
+            if let Rotation::Repeat(cause) = rotation {
+                core.repeated.count(cause as usize);
+            }
+            Ok(TokenResponse::new(minted, &scopes, Some(&successor), offline))
+        }
         Outcome::Refused(reason) => Err(reason.into()),
     }
 }
@@ -251,6 +257,7 @@ async fn revoke_reused(
     event.resource_id = family.resources.first().map(|granted| granted.resource_id);
     event.detail = serde_json::json!({ "cause": Cause::Reuse.as_str() });
     core.store.write(move |tx| end(tx, &family, &event, now)).await?;
+    core.repeated.count(Cause::Reuse as usize);
     live::refresh(core).await
 }
 

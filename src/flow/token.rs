@@ -63,12 +63,16 @@ pub async fn token(
     let grant = GrantType::parse(grant).ok_or(Reason::UnsupportedGrantType)?;
     let presented = Presented::read(authorization, params)?;
     let now = core.now();
-    match grant {
+    let answer = match grant {
         GrantType::AuthorizationCode => code::redeem(core, caller, &presented, params, now).await,
         GrantType::RefreshToken => refresh::refresh(core, caller, &presented, params, now).await,
         GrantType::ClientCredentials => {
             let client = clients::authenticate(core, caller, &presented, now).await?;
             client_credentials::issue(core, caller, client, params, now).await
         }
+    };
+    if answer.is_ok() {
+        core.issued.count(grant as usize);
     }
+    answer
 }

@@ -23,6 +23,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause.
+    pub const ALL: [Self; 3] = [Self::Concurrent, Self::LostAnswer, Self::Reuse];
+
     /// Its name in the audit log and the metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -65,7 +65,7 @@ pub(super) use prepared_update;
 // statement with a bound LIMIT anew for every value that is bound to it.
 
 /// Settings of every SQLite connection. FULL: a commit that was acknowledged survives a power cut.
-const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;";
 
 /// Opens a SQLite file; the caller has decided by the URL's scheme that it is one.

@@ -164,16 +164,6 @@ pub fn is_open(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Result<bool, Sto
     dialect::grant_is_open(tx.connection(), &id.to_string(), now.micros())
 }
 
-/// When the use of a grant was last noted.
-///
-/// # Errors
-/// A fault of the database.
-pub fn last_used(tx: &mut Tx<'_>, id: GrantId) -> Result<Option<Timestamp>, StoreError> {
-    let grant = table::table.find(id.to_string()).select(table::last_used_at);
-    let noted: Option<Option<i64>> = on_either!(tx, c => grant.get_result(c)).optional()?;
-    Ok(moment(noted.flatten()))
-}
-
 /// Whether the use of a grant that was last noted at `noted` is worth a row: at most once a minute.
 #[must_use]
 pub fn is_worth_noting(noted: Option<Timestamp>, now: Timestamp) -> bool {

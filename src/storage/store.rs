@@ -10,7 +10,7 @@ use super::dialect::{AnyConnection, open_postgres, open_sqlite};
 use super::error::StoreError;
 use super::generations::{self, Topic};
 use super::migrate;
-use super::writer::{Job, Writer};
+use super::writer::{Job, Load, Writer};
 use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, READ_CONNECTIONS};
 
 /// Which database, decided by the URL's scheme and nothing else: a mistyped PostgreSQL URL must not become a file.
@@ -188,6 +188,12 @@ impl Store {
             }
         })
         .await
+    }
+
+    /// What the single writer has to do and has done; PostgreSQL has none.
+    #[must_use]
+    pub fn writer_load(&self) -> Option<&Load> {
+        self.writer.as_ref().map(Writer::load)
     }
 
     /// Proves that the database answers.

@@ -7,8 +7,9 @@ use diesel::prelude::*;
 use super::error::StoreError;
 use super::grants;
 use super::schema::{
-    access_grant, access_token, assertion_seen, authorization_code, client, consent_request, login_throttle,
-    refresh_token, session, setup_link, sign_in_step, signing_key, token_family,
+    access_grant, access_token, assertion_seen, authorization_code, client, consent_request,
+    initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step, signing_key,
+    token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{CODE_MEMORY, ENDED_MEMORY, LOGIN_MEMORY, SWEEP_BATCH, UNUSED_CLIENT_TTL};
@@ -41,6 +42,12 @@ pub fn run(tx: &mut Tx<'_>, now: Timestamp, session_idle_ttl: Duration) -> Resul
     let mut swept = grants::expire(tx, now)?;
     swept += sweep!(tx, access_token, status_index: i64, access_token::expires_at.lt(before(Duration::from_secs(60))));
     swept += sweep!(tx, consent_request, digest: Vec<u8>, consent_request::expires_at.lt(present));
+    swept += sweep!(
+        tx,
+        initial_access_token,
+        id: String,
+        initial_access_token::expires_at.lt(ended).or(initial_access_token::remaining.le(0))
+    );
     swept += sweep!(tx, setup_link, digest: Vec<u8>, setup_link::expires_at.lt(present));
     swept += sweep!(tx, sign_in_step, digest: Vec<u8>, sign_in_step::expires_at.lt(present));
     swept += sweep!(tx, assertion_seen, digest: Vec<u8>, assertion_seen::expires_at.lt(present));

@@ -4,6 +4,8 @@
 //! itself: the batch is rolled back and its jobs are run again one by one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -19,8 +21,20 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
+/// What the writer has to do and has done, for the metrics.
+#[derive(Debug, Default)]
+pub struct Load {
+    /// Writes that wait.
+    pub waiting: AtomicI64,
+    /// Writes done.
+    pub jobs: AtomicU64,
+    /// Transactions they were done in.
+    pub batches: AtomicU64,
+}
+
 /// The handle by which jobs reach the writer thread.
 pub(super) struct Writer {
+    load: Arc<Load>,
     queue: Option<SyncSender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,22 +43,34 @@ impl Writer {
     /// Starts the thread that owns `connection`.
     pub(super) fn start(connection: AnyConnection) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(WRITE_QUEUE);
+        let load = Arc::new(Load::default());
+        let seen = Arc::clone(&load);
         let thread = std::thread::Builder::new()
             .name("postern-writer".to_owned())
-            .spawn(move || work(connection, &jobs))
+            .spawn(move || work(connection, &jobs, &seen))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { load, queue: Some(queue), thread: Some(thread) })
     }
 
     /// Hands in a job; [`StoreError::Busy`] when too many wait.
     pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         match self.queue.as_ref().map(|queue| queue.try_send(job)) {
-            Some(Ok(())) => Ok(()),
+            Some(Ok(())) => {
+                self.load.waiting.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
             Some(Err(TrySendError::Full(_))) => Err(StoreError::Busy),
             Some(Err(TrySendError::Disconnected(_))) | None => {
                 Err(StoreError::Unavailable("the writer has stopped".to_owned()))
             }
         }
+    }
+}
+
+impl Writer {
+    /// What it has to do and has done.
+    pub(super) fn load(&self) -> &Load {
+        &self.load
     }
 }
 
@@ -58,11 +84,16 @@ impl Drop for Writer {
     }
 }
 
-fn work(mut connection: AnyConnection, jobs: &Receiver<Box<dyn Job>>) {
+fn work(mut connection: AnyConnection, jobs: &Receiver<Box<dyn Job>>, load: &Load) {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     while let Ok(first) = jobs.recv() {
         batch.push(first);
         batch.extend(jobs.try_iter().take(WRITE_BATCH - 1));
+        let taken = u64::try_from(batch.len()).unwrap_or(u64::MAX);
+        // Counted up after it was handed in, so for a moment less than nothing may wait.
+        load.waiting.fetch_sub(i64::try_from(taken).unwrap_or(i64::MAX), Ordering::Relaxed);
+        load.jobs.fetch_add(taken, Ordering::Relaxed);
+        load.batches.fetch_add(1, Ordering::Relaxed);
         commit_together(&mut connection, &mut batch);
     }
 }

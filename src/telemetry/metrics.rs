@@ -1,6 +1,7 @@
 //! Counters for Prometheus. Every label comes from a closed set: nothing a caller sends can make a new series.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
@@ -15,7 +16,9 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
 use crate::flow::core::Core;
+use crate::oauth::refresh::Cause;
 use crate::storage::audit::RECORDED;
+use crate::types::client::GrantType;
 
 /// Upper bounds of the request durations that are told apart, in seconds.
 const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
@@ -31,6 +34,11 @@ pub struct Metrics {
     refusals: Family<Reason, Counter>,
     events: Family<Kind, Counter>,
     password_hashes: Gauge,
+    issued: Family<Kind, Counter>,
+    repeated: Family<Kind, Counter>,
+    writes_waiting: Gauge,
+    writes: Counter,
+    commits: Counter,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -60,6 +68,11 @@ impl Default for Metrics {
             refusals: Family::default(),
             events: Family::default(),
             password_hashes: Gauge::default(),
+            issued: Family::default(),
+            repeated: Family::default(),
+            writes_waiting: Gauge::default(),
+            writes: Counter::default(),
+            commits: Counter::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -78,6 +91,13 @@ impl Default for Metrics {
         registry.register("events", "Events of the audit log, by kind", metrics.events.clone());
         let waiting = metrics.password_hashes.clone();
         registry.register("password_hashes", "Password hashes that run or wait", waiting);
+        registry.register("tokens_issued", "Token answers, by grant type", metrics.issued.clone());
+        let repeated = metrics.repeated.clone();
+        registry.register("refresh_repeats", "Used refresh tokens that came again, by cause", repeated);
+        let waiting = metrics.writes_waiting.clone();
+        registry.register("writes_waiting", "Writes that wait for the embedded database", waiting);
+        registry.register("writes", "Writes to the embedded database", metrics.writes.clone());
+        registry.register("commits", "Transactions that they shared", metrics.commits.clone());
         Self { registry, ..metrics }
     }
 }
@@ -113,8 +133,18 @@ impl Metrics {
     /// Takes over what the core has counted.
     pub(super) fn observe_core(&self, core: &Core) {
         for (kind, count) in RECORDED.counts() {
-            let counter = self.events.get_or_create(&Kind(kind.as_str()));
-            counter.inc_by(count.saturating_sub(counter.get()));
+            catch_up(&self.events.get_or_create(&Kind(kind.as_str())), count);
+        }
+        for (grant, count) in GrantType::ALL.iter().zip(core.issued.counts()) {
+            catch_up(&self.issued.get_or_create(&Kind(grant.as_str())), count);
+        }
+        for (cause, count) in Cause::ALL.iter().zip(core.repeated.counts()) {
+            catch_up(&self.repeated.get_or_create(&Kind(cause.as_str())), count);
+        }
+        if let Some(load) = core.store.writer_load() {
+            self.writes_waiting.set(load.waiting.load(Ordering::Relaxed).max(0));
+            catch_up(&self.writes, load.jobs.load(Ordering::Relaxed));
+            catch_up(&self.commits, load.batches.load(Ordering::Relaxed));
         }
         self.password_hashes.set(i64::try_from(core.hasher.load()).unwrap_or(i64::MAX));
     }
@@ -132,6 +162,10 @@ impl Metrics {
         let _ = text.write_str("# EOF\n");
         text
     }
+}
+
+fn catch_up(counter: &Counter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 fn known(method: &Method) -> &'static str {

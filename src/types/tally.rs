@@ -1,40 +1,61 @@
-//! How often each kind of event has happened in this process, for the metrics.
+//! How often things have happened in this process, for the metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::audit::AuditKind;
 
-/// Room for kinds; a test sees to it that there is enough.
-const ROOM: usize = 64;
+/// Room for kinds of events; a test sees to it that there is enough.
+const ROOM: usize = 256;
 
-/// One counter for each kind of event.
+/// One counter for each member of a closed set, by its place in the set.
 #[derive(Debug)]
-pub struct Tally([AtomicU64; ROOM]);
+pub struct Counters<const N: usize>([AtomicU64; N]);
 
-impl Default for Tally {
+impl<const N: usize> Counters<N> {
+    /// Nothing has happened yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; N])
+    }
+
+    /// Counts one.
+    pub fn count(&self, place: usize) {
+        if let Some(counter) = self.0.get(place) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The counts, in the order of the set.
+    pub fn counts(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(|counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+impl<const N: usize> Default for Counters<N> {
     fn default() -> Self {
         Self::new()
     }
 }
 
+/// One counter for each kind of event.
+#[derive(Debug, Default)]
+pub struct Tally(Counters<ROOM>);
+
 impl Tally {
     /// Nothing has happened yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self([const { AtomicU64::new(0) }; ROOM])
+        Self(Counters::new())
     }
 
     /// Counts one.
     pub fn count(&self, kind: AuditKind) {
-        if let Some(counter) = self.0.get(kind as usize) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.count(kind as usize);
     }
 
     /// The counts of those kinds that have happened.
     pub fn counts(&self) -> impl Iterator<Item = (AuditKind, u64)> {
-        let counts = self.0.iter().map(|counter| counter.load(Ordering::Relaxed));
-        AuditKind::ALL.iter().copied().zip(counts).filter(|(_, count)| *count > 0)
+        AuditKind::ALL.iter().copied().zip(self.0.counts()).filter(|(_, count)| *count > 0)
     }
 }
 

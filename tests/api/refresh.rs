@@ -278,3 +278,35 @@ async fn the_approval_narrowed_later_narrows_the_next_token() {
     let answer = world.app.refresh(&world.node, &world.refresh).await;
     assert_eq!(answer.body["scope"], "notes:read", "{EMAIL} took writing back");
 }
+
+#[tokio::test]
+async fn the_metrics_tell_answers_by_grant_and_repeats_by_cause() {
+    let world = world().await;
+    let counts = |node: &Node| {
+        let issued: Vec<u64> = node.core.issued.counts().collect();
+        let repeated: Vec<u64> = node.core.repeated.counts().collect();
+        (issued, repeated)
+    };
+    assert_eq!(counts(&world.node), (vec![1, 0, 0], vec![0, 0, 0]));
+    let first = world.app.refresh(&world.node, &world.refresh).await.text_of("refresh_token");
+    world.app.refresh(&world.node, &world.refresh).await;
+    world.node.advance(20).await;
+    world.app.refresh(&world.node, &world.refresh).await;
+    assert_eq!(counts(&world.node), (vec![1, 3, 0], vec![1, 1, 0]));
+    world.app.refresh(&world.node, &first).await;
+    world.app.refresh(&world.node, &world.refresh).await.is_error(400, "invalid_grant");
+    assert_eq!(counts(&world.node), (vec![1, 4, 0], vec![1, 1, 1]));
+}
+
+#[tokio::test]
+async fn no_token_outlives_the_approval() {
+    let node = Node::start().await;
+    let app = node.register("https://app.example.com/cb").await;
+    let browser = Browser::new(&node);
+    app.tokens(&node, &browser).await;
+    // A remembered approval is answered silently, which does not prolong it.
+    node.advance(365 * 86_400 - 90).await;
+    let late = app.tokens(&node, &browser).await;
+    let left = late.body["expires_in"].as_i64().unwrap();
+    assert!(left <= 90, "the approval ends in 90 s, the token in {left} s");
+}
