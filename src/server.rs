@@ -6,7 +6,6 @@ use std::time::Duration;
 use actix_web::body::BoxBody;
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Condition, DefaultHeaders, Next, from_fn};
 use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Route, guard, web};
@@ -184,14 +183,12 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
 
 /// No request runs for ever: a body that trickles in, or a fetch that hangs, ends here.
 async fn deadline(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    // Taken beforehand: the request is gone when the answer does not come, and a copy of it would keep it from its route.
+    let late = home::Late::of(request.request());
     if let Ok(answer) = tokio::time::timeout(REQUEST_TIMEOUT, next.call(request)).await {
         return answer;
     }
-    let body = serde_json::json!({
-        "error": "temporarily_unavailable",
-        "error_description": "The request took too long.",
-    });
-    let mut answer = crate::wire::reply::json(StatusCode::REQUEST_TIMEOUT, &body);
+    let mut answer = late.answer();
     answer.headers_mut().insert(actix_web::http::header::CONNECTION, HeaderValue::from_static("close"));
     Err(InternalError::from_response("the request took too long", answer).into())
 }

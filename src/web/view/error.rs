@@ -62,6 +62,8 @@ pub enum Problem {
     },
     /// The body was larger than is taken.
     TooLarge,
+    /// The request took too long to arrive or to be answered.
+    TooSlow,
     /// Our own fault; details are in the log only.
     Trouble,
 }

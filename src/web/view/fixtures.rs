@@ -201,6 +201,7 @@ fn errors() -> Vec<(&'static str, String)> {
         ("error-not-found", Problem::NotFound),
         ("error-too-many", Problem::TooMany { seconds: 1 }),
         ("error-too-large", Problem::TooLarge),
+        ("error-too-slow", Problem::TooSlow),
         ("error-trouble", Problem::Trouble),
     ]
     .into_iter()
