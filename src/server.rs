@@ -17,7 +17,7 @@ use crate::telemetry::{Metrics, RequestSpan};
 use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
-use crate::web::{account, assets, authorize, consent, home, login, logout, setup};
+use crate::web::{account, assets, authorize, consent, home, login, logout, second_step, setup};
 
 /// How a route knows its caller. Every route names one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,6 +87,15 @@ fn routes(config: &mut web::ServiceConfig) {
             route("/login", Access::Public, FORM)
                 .route(web::get().to(login::get))
                 .route(web::post().to(login::post)),
+        )
+        .service(
+            route("/login/second", Access::Public, FORM)
+                .route(web::get().to(second_step::get))
+                .route(web::post().to(second_step::post)),
+        )
+        .service(route("/login/second/enrol", Access::Public, POST).route(web::post().to(second_step::enrol)))
+        .service(
+            route("/login/second/cancel", Access::Public, POST).route(web::post().to(second_step::cancel)),
         )
         .service(
             route("/logout", Access::Person, FORM)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::types::policy::{LOGIN_FIRST_WAIT, LOGIN_FREE_FAILURES, LOGIN_LONGEST_WAIT, LOGIN_MEMORY};
+use crate::types::policy::{LOGIN_FIRST_WAIT, LOGIN_FREE_FAILURES, LOGIN_LONGEST_WAIT};
 use crate::types::time::Timestamp;
 
 /// What is remembered of one account or one address.
@@ -20,19 +20,16 @@ pub fn wait(failures: Option<Failures>, now: Timestamp) -> Option<Duration> {
     failures.filter(|f| now < f.blocked_until).map(|f| f.blocked_until.since(now))
 }
 
-/// What is remembered after one more failure. The wait doubles, up to a limit; old failures are forgotten.
+/// Until when nothing is tried after this many failures in a row. The wait doubles, up to a limit.
 #[must_use]
-pub fn after_failure(count: i64, last: Timestamp, now: Timestamp) -> Failures {
-    let count = if now.since(last) > LOGIN_MEMORY { 1 } else { count.saturating_add(1) };
+pub fn blocked_until(count: i64, now: Timestamp) -> Timestamp {
     let over = count - LOGIN_FREE_FAILURES;
-    let wait = if over < 0 {
-        Duration::ZERO
-    } else {
-        let doubled = LOGIN_FIRST_WAIT
-            .saturating_mul(1u32.checked_shl(u32::try_from(over).unwrap_or(31)).unwrap_or(u32::MAX));
-        doubled.min(LOGIN_LONGEST_WAIT)
-    };
-    Failures { count, blocked_until: now.plus(wait) }
+    if over < 0 {
+        return now;
+    }
+    let doubled = LOGIN_FIRST_WAIT
+        .saturating_mul(1u32.checked_shl(u32::try_from(over).unwrap_or(31)).unwrap_or(u32::MAX));
+    now.plus(doubled.min(LOGIN_LONGEST_WAIT))
 }
 
 /// The name under which an address is counted: an IPv6 address by its /64, which one subscriber owns as a whole.
@@ -58,11 +55,9 @@ mod tests {
     #[test]
     fn waits_grow_and_end() {
         let now = Timestamp::from_seconds(1_800_000_000);
-        let wait_after = |n: i64| after_failure(n - 1, now, now).blocked_until.since(now).as_secs();
+        let wait_after = |n: i64| blocked_until(n, now).since(now).as_secs();
         assert_eq!([1, 4, 5, 6, 7, 8].map(wait_after), [0, 0, 2, 4, 8, 16]);
         assert_eq!([14, 15, 40, 10_000].map(wait_after), [900, 900, 900, 900]);
-        let later = now.plus(LOGIN_MEMORY).plus(Duration::from_secs(1));
-        assert_eq!(after_failure(50, now, later).count, 1);
     }
 
     #[test]

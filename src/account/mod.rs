@@ -1,6 +1,7 @@
 //! Decisions about people: signing in, sessions, consent. Pure, like their neighbours in `oauth`.
 
 pub mod consent;
+pub mod factor;
 pub mod login;
 pub mod password;
 pub mod session;

@@ -6,6 +6,7 @@ pub mod assertion;
 mod compact;
 mod jwk;
 pub mod keyring;
+pub mod one_time;
 pub mod password;
 pub mod seal;
 

@@ -8,6 +8,7 @@ use super::documents;
 use super::failure::{Failure, Fault};
 use super::login::SignedIn;
 use crate::account::consent::{Ask, Question, ask};
+use crate::account::factor::level_due;
 use crate::oauth::authorize::{self as rules, AuthorizeRequest, ReturnAddress};
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
@@ -29,6 +30,11 @@ pub enum Answer {
     Redirect(String),
     /// The sign-in page; `resume` brings the browser back here afterwards.
     SignIn {
+        /// Seals the request.
+        resume: String,
+    },
+    /// The second step of the sign-in; `resume` brings the browser back here afterwards.
+    StepUp {
         /// Seals the request.
         resume: String,
     },
@@ -119,6 +125,13 @@ pub async fn authorize(
         }
         return Ok(Answer::SignIn { resume: Resume::seal(core, query, since)? });
     };
+    let demanded = request.asked.by_resource.iter().any(|(resource, _)| resource.second_factor_required);
+    if !person.session.methods.reach(level_due(request.level, &person.user, demanded)) {
+        if request.prompt.none {
+            return refuse(&Reason::UnmetAuthentication);
+        }
+        return Ok(Answer::StepUp { resume: Resume::seal(core, query, since)? });
+    }
     let questions = questions(core, &request, person, now).await?;
     let kind = request.back.redirect_uri.kind();
     match ask(&request.client, kind, request.prompt.consent, &questions, now) {
@@ -134,6 +147,28 @@ pub async fn authorize(
             consent::prepare(core, &request, questions, person, page, now).await?,
         ))),
     }
+}
+
+/// Tells the app that the person does not go on; `None` when its address is not proven any more.
+///
+/// # Errors
+/// A fault.
+pub async fn decline(
+    core: &Core,
+    caller: &Caller,
+    params: &Params,
+    reason: &Reason,
+) -> Result<Option<String>, Fault> {
+    let Some(id) = params.value("client_id").ok().flatten().and_then(ClientId::parse) else {
+        return Ok(None);
+    };
+    let client = match documents::resolve(core, caller, &id, core.now()).await {
+        Ok(client) => client,
+        Err(Failure::Refused(_)) => return Ok(None),
+        Err(Failure::Fault(fault)) => return Err(fault),
+    };
+    let back = rules::return_address(params, &client, &core.policy.redirect_schemes);
+    Ok(back.ok().map(|back| error_redirect(core, &back, reason)))
 }
 
 /// The resources that a request names, each looked up; the default when it names none.

@@ -7,6 +7,7 @@ use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::login::SignedIn;
 use crate::account::consent::{Ask, Question, merge};
+use crate::account::factor::level_due;
 use crate::oauth::authorize::{AuthorizeRequest, ReturnAddress};
 use crate::oauth::refusal::Reason;
 use crate::storage::{StoreError, Tx, audit, clients, codes, consents, grants, resources};
@@ -174,6 +175,11 @@ pub async fn decide(
     let Ok(redirect_uri) = RedirectUri::parse(&remembered.redirect_uri, &core.policy.redirect_schemes) else {
         return Ok(Decided::Gone);
     };
+    // The rule may have come while the page was open.
+    let demanded = asked.iter().any(|(resource, _)| resource.second_factor_required);
+    if !person.session.methods.reach(level_due(None, &person.user, demanded)) {
+        return Ok(Decided::Gone);
+    }
     let back = ReturnAddress { redirect_uri, state: remembered.state.clone() };
     let ticked = match decision {
         Decision::Deny => Vec::new(),

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
-use crate::account::login::{Failures, after_failure, network_of, wait};
+use super::second_step::{self, Step};
+use crate::account::factor;
+use crate::account::login::{Failures, blocked_until, network_of, wait};
 use crate::account::session::{is_live, wants_touch};
-use crate::storage::throttles::Throttle;
-use crate::storage::{StoreError, Tx, audit, sessions, throttles, users};
+use crate::storage::{StoreError, Tx, audit, factors, sessions, throttles, users};
 use crate::types::audit::AuditKind;
 use crate::types::factor::{Method, Methods};
 use crate::types::id::SessionId;
-use crate::types::policy::MAX_PASSWORD;
+use crate::types::policy::{LOGIN_MEMORY, MAX_PASSWORD};
 use crate::types::secret::Secret;
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
@@ -80,18 +81,13 @@ pub async fn login(
     let parsed = Email::parse(email).ok();
     let keys = throttle_keys(parsed.as_ref(), caller);
     let (wanted, wanted_keys) = (parsed.clone(), keys.clone());
-    let (user, failures) = core
+    let (user, longest) = core
         .store
         .lookup(move |tx| {
             let user = wanted.as_ref().map_or(Ok(None), |email| users::find_by_email(tx, email))?;
-            let mut failures = Vec::new();
-            for key in &wanted_keys {
-                failures.push(throttles::find(tx, key)?);
-            }
-            Ok((user, failures))
+            Ok((user, longest_wait(tx, &wanted_keys, now)?))
         })
         .await?;
-    let longest = failures.iter().flatten().filter_map(|throttle| wait(Some(of(throttle)), now)).max();
     if let Some(longest) = longest {
         let mut event = core.event(AuditKind::LoginThrottled, caller, now);
         event.user_id = user.map(|user| user.id);
@@ -107,9 +103,7 @@ pub async fn login(
         event.user_id = None;
         core.store
             .write(move |tx| {
-                for key in &keys {
-                    count_failure(tx, key, now)?;
-                }
+                count_failure(tx, &keys, now)?;
                 audit::append(tx, &event)
             })
             .await?;
@@ -147,6 +141,18 @@ struct Entry {
 
 async fn enter(core: &Core, caller: &Caller, entry: Entry) -> Result<Login, Fault> {
     let now = core.now();
+    let (user, keys) = (entry.user.id, entry.keys.clone());
+    let held = core.store.lookup(move |tx| factors::held(tx, user)).await?;
+    if factor::second_is_due(&entry.user, &held, &entry.methods) {
+        let step = Step {
+            user_id: user,
+            methods: entry.methods,
+            auth_time: now,
+            replaces: entry.replaces,
+            from: None,
+        };
+        return second_step::begin(core, caller, step, keys).await;
+    }
     let cookie = Token::generate(TokenKind::Session, core.rng.as_ref());
     let session = new_session(core, caller, &entry.user, &cookie, &entry.methods);
     let mut event = core.event(AuditKind::LoginSucceeded, caller, now);
@@ -156,10 +162,8 @@ async fn enter(core: &Core, caller: &Caller, entry: Entry) -> Result<Login, Faul
         .store
         .write(move |tx| {
             // Of a crowd that came in before the first failure was counted, nobody gets further than one by one.
-            for key in &entry.keys {
-                if let Some(left) = wait(throttles::find(tx, key)?.as_ref().map(of), now) {
-                    return Ok(Some(left));
-                }
+            if let Some(left) = longest_wait(tx, &entry.keys, now)? {
+                return Ok(Some(left));
             }
             // Whoever signs in anew must not keep the old session alive beside it.
             if let Some(old) = entry.replaces {
@@ -215,27 +219,41 @@ pub async fn logout(core: &Core, caller: &Caller, person: &SignedIn) -> Result<(
 /// The account first, then the network. The account is counted by the name that was typed, in the form in which
 /// names are looked up, so that neither case nor an unknown name escapes the count.
 fn throttle_keys(email: Option<&Email>, caller: &Caller) -> Vec<String> {
-    let mut keys = Vec::new();
-    if let Some(email) = email {
-        keys.push(format!("account {}", email.key()));
-    }
-    if let Some(address) = &caller.address {
-        keys.push(format!("network {}", network_of(address)));
-    }
-    keys
+    email.map(|email| format!("account {}", email.key())).into_iter().chain(network_key(caller)).collect()
 }
 
-const fn of(throttle: &Throttle) -> Failures {
-    Failures { count: throttle.failures, blocked_until: throttle.blocked_until }
+/// The name under which the failures of a caller's network are counted.
+pub(super) fn network_key(caller: &Caller) -> Option<String> {
+    caller.address.as_ref().map(|address| format!("network {}", network_of(address)))
 }
 
-fn count_failure(tx: &mut Tx<'_>, key: &str, now: Timestamp) -> Result<(), StoreError> {
-    let known = throttles::find(tx, key)?;
-    let next = after_failure(
-        known.map_or(0, |throttle| throttle.failures),
-        known.map_or(now, |throttle| throttle.updated_at),
-        now,
-    );
-    let next = Throttle { failures: next.count, blocked_until: next.blocked_until, updated_at: now };
-    throttles::put(tx, key, next)
+/// How long whoever is counted under one of these names has to wait.
+///
+/// # Errors
+/// A fault of the database.
+pub(super) fn longest_wait(
+    tx: &mut Tx<'_>,
+    keys: &[String],
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreError> {
+    let mut longest = None;
+    for key in keys {
+        let known = throttles::find(tx, key)?;
+        let failures =
+            known.map(|known| Failures { count: known.failures, blocked_until: known.blocked_until });
+        longest = longest.max(wait(failures, now));
+    }
+    Ok(longest)
+}
+
+/// Counts a failure under each of these names.
+///
+/// # Errors
+/// A fault of the database.
+pub(super) fn count_failure(tx: &mut Tx<'_>, keys: &[String], now: Timestamp) -> Result<(), StoreError> {
+    for key in keys {
+        let failures = throttles::count(tx, key, now.minus(LOGIN_MEMORY), now)?;
+        throttles::block(tx, key, blocked_until(failures, now))?;
+    }
+    Ok(())
 }

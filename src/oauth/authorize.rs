@@ -6,6 +6,7 @@ use super::params::Params;
 use super::refusal::Reason;
 use super::scopes::{self, Asked};
 use crate::types::client::{Client, GrantType};
+use crate::types::factor::Level;
 use crate::types::pkce::CodeChallenge;
 use crate::types::redirect_uri::RedirectUri;
 use crate::types::resource::Resource;
@@ -45,6 +46,8 @@ pub struct AuthorizeRequest {
     pub prompt: Prompt,
     /// How fresh the sign-in must be.
     pub max_age: Option<Duration>,
+    /// How sure of the person it must be.
+    pub level: Option<Level>,
     /// Who is likely to sign in.
     pub login_hint: Option<String>,
 }
@@ -90,10 +93,11 @@ pub fn check(
     let code_challenge = challenge(params)?;
     let prompt = prompt(params)?;
     let max_age = max_age(params)?;
+    let level = level(params)?;
     let resources = open_resources(resources, &client)?;
     let asked = scopes::resolve(params.value("scope")?, resources)?;
     let login_hint = params.value("login_hint")?.filter(|hint| hint.len() <= 254).map(str::to_owned);
-    Ok(AuthorizeRequest { client, back, asked, code_challenge, prompt, max_age, login_hint })
+    Ok(AuthorizeRequest { client, back, asked, code_challenge, prompt, max_age, level, login_hint })
 }
 
 /// OAuth 2.1 §4.1.1: `code` is all there is.
@@ -146,6 +150,16 @@ fn max_age(params: &Params) -> Result<Option<Duration>, Reason> {
         .parse()
         .map_err(|_| Reason::BadParameter("max_age", "must be a whole number of seconds".to_owned()))?;
     Ok(Some(Duration::from_secs(u64::from(seconds))))
+}
+
+/// RFC 9470 §4: the first value that is known here counts, and it is met or the request fails; never silently less.
+fn level(params: &Params) -> Result<Option<Level>, Reason> {
+    let mut values =
+        params.value("acr_values")?.unwrap_or_default().split(' ').filter(|v| !v.is_empty()).peekable();
+    if values.peek().is_none() {
+        return Ok(None);
+    }
+    values.find_map(Level::parse).map(Some).ok_or(Reason::UnmetAuthentication)
 }
 
 /// RFC 8707 §2: every named resource is known and open to this client; the rule is the resource's own.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::types::factor::Level;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{ASSERTION_ALGS, Policy, RegistrationMode};
 use crate::types::resource::Resource;
@@ -39,6 +40,7 @@ pub fn authorization_server(policy: &Policy, resources: &[Resource]) -> Value {
         "client_id_metadata_document_supported": policy.client_id_metadata_documents,
         "resource_indicators_supported": true,
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "acr_values_supported": Level::ALL.map(Level::as_str),
         "ui_locales_supported": ["en"],
         "protected_resources": resources.iter().map(|resource| resource.uri.as_str()).collect::<Vec<_>>(),
         "status_list_aggregation_endpoint": issuer.url("/status-lists"),

@@ -26,6 +26,8 @@ pub enum Code {
     LoginRequired,
     /// OpenID Connect Core §3.1.2.6.
     ConsentRequired,
+    /// RFC 9470 §5.
+    UnmetAuthenticationRequirements,
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType,
 }
@@ -46,6 +48,7 @@ impl Code {
             Self::AccessDenied => "access_denied",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::UnsupportedTokenType => "unsupported_token_type",
         }
     }
@@ -154,6 +157,8 @@ reasons! {
     LoginRequired = "login_required", LoginRequired, "Nobody is signed in (prompt=none).";
     /// A page would have to be shown and may not.
     ConsentRequired = "consent_required", ConsentRequired, "The person has to approve (prompt=none).";
+    /// The sign-in is worth less than is asked for, and the person cannot or does not want to make it more.
+    UnmetAuthentication = "unmet_authentication", UnmetAuthenticationRequirements, "The person has not signed in as strongly as is asked for; see acr_values_supported in the metadata.";
     /// The code is unknown, expired, or another client's.
     BadCode = "bad_code", InvalidGrant, "The authorization code is unknown, expired, or was issued to another client.";
     /// The code was redeemed before.

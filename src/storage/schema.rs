@@ -185,7 +185,6 @@ diesel::table! {
         user_id -> Text,
         sealed -> Binary,
         created_at -> BigInt,
-        confirmed_at -> Nullable<BigInt>,
         last_step -> BigInt,
         last_used_at -> Nullable<BigInt>,
     }

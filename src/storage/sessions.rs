@@ -133,6 +133,28 @@ pub fn delete(tx: &mut Tx<'_>, id: SessionId) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Ends the sessions of a person that rest on one factor.
+///
+/// # Errors
+/// A fault of the database.
+pub fn end_weak(tx: &mut Tx<'_>, user: UserId) -> Result<usize, StoreError> {
+    let weak = session::table
+        .filter(session::user_id.eq(user.to_string()))
+        .filter(session::methods.not_like("%mfa%"));
+    Ok(diesel::delete(weak).execute(tx.connection())?)
+}
+
+/// Notes how the person of a session has proved who they are, when that has become more.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_methods(tx: &mut Tx<'_>, id: SessionId, methods: &Methods) -> Result<(), StoreError> {
+    diesel::update(session::table.find(id.to_string()))
+        .set(session::methods.eq(methods.stored()))
+        .execute(tx.connection())?;
+    Ok(())
+}
+
 /// Adds a one-time link for the first administrator.
 ///
 /// # Errors

@@ -4,7 +4,8 @@ use diesel::prelude::*;
 
 use super::error::StoreError;
 use super::row::{json, moment, need, to_json};
-use super::schema::{session, users};
+use super::schema::{session, sign_in_step, users};
+use super::sessions;
 use super::store::Tx;
 use crate::types::id::UserId;
 use crate::types::time::Timestamp;
@@ -156,10 +157,7 @@ pub fn set_second_factor_required(
         .set((users::second_factor_required.eq(required), users::updated_at.eq(now.micros())))
         .execute(tx.connection())?;
     if required {
-        let weak = session::table
-            .filter(session::user_id.eq(id.to_string()))
-            .filter(session::methods.not_like("%mfa%"));
-        diesel::delete(weak).execute(tx.connection())?;
+        sessions::end_weak(tx, id)?;
     }
     Ok(())
 }
@@ -177,5 +175,7 @@ pub fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role, now: Timestamp) -> Resu
 
 fn end_sessions(tx: &mut Tx<'_>, id: UserId) -> Result<(), StoreError> {
     diesel::delete(session::table.filter(session::user_id.eq(id.to_string()))).execute(tx.connection())?;
+    diesel::delete(sign_in_step::table.filter(sign_in_step::user_id.eq(id.to_string())))
+        .execute(tx.connection())?;
     Ok(())
 }

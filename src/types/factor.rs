@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::time::Timestamp;
+
 /// One way to prove it, by its name in `amr` (RFC 8176 §2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub enum Method {
@@ -110,6 +112,25 @@ impl Methods {
     #[must_use]
     pub fn read(text: &str) -> Self {
         Self::of(&text.split(' ').filter_map(Method::parse).collect::<Vec<_>>())
+    }
+}
+
+/// Which second factors a person has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Held {
+    /// An authenticator app: when it was added and when it was last used.
+    pub authenticator: Option<(Timestamp, Option<Timestamp>)>,
+    /// How many passkeys.
+    pub passkeys: i64,
+    /// How many recovery codes that have not been used.
+    pub recovery_codes: i64,
+}
+
+impl Held {
+    /// Whether there is any; recovery codes stand in for one and are none themselves.
+    #[must_use]
+    pub const fn any(&self) -> bool {
+        self.authenticator.is_some() || self.passkeys > 0
     }
 }
 

@@ -70,6 +70,10 @@ fixed! {
     FRESH_SIGN_IN: Duration = Duration::from_secs(600);
     /// Time a person has for the second step of a sign-in, or for a passkey's challenge.
     SIGN_IN_STEP_TTL: Duration = Duration::from_secs(300);
+    /// Recovery codes that a person gets at once.
+    RECOVERY_CODES: usize = 10;
+    /// Random bytes of a recovery code.
+    RECOVERY_CODE_BYTES: usize = 10;
     /// Time the link for the first administrator works.
     SETUP_TTL: Duration = Duration::from_secs(86_400);
     /// Time a redeemed or expired authorization code is remembered, so that a replay is seen.

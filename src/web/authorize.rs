@@ -4,13 +4,14 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::consent::consent_page;
-use super::login::login_page;
+use super::login::{arrive, login_page};
 use super::page::{Leads, fault, page, problem, redirect};
 use super::site::Site;
 use super::view::{LoginProblem, Problem};
 use crate::flow::authorize::{Answer, Resume, authorize};
 use crate::flow::core::Core;
-use crate::flow::login::signed_in;
+use crate::flow::login::{Login, signed_in};
+use crate::flow::second_step::step_up;
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
 use crate::types::client::Client;
@@ -86,6 +87,15 @@ async fn answer(request: &HttpRequest, body: &[u8], core: &Core, site: &Site, fr
             let (view, cookie) =
                 login_page(request, core, site, &resume, email, Some(LoginProblem::Fresh)).await;
             page(StatusCode::OK, &view, Leads::Away, cookie)
+        }
+        Ok(Answer::StepUp { resume }) => {
+            let Some(person) = person else {
+                return problem(request, site, StatusCode::BAD_REQUEST, Problem::RequestExpired);
+            };
+            match step_up(core, &person).await {
+                Ok(token) => arrive(site, &Login::SecondStep(token), &resume),
+                Err(cause) => fault(request, site, &cause),
+            }
         }
         Ok(Answer::Consent(pending)) => {
             let Some(person) = person else {

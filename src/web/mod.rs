@@ -9,6 +9,7 @@ pub mod home;
 pub mod login;
 pub mod logout;
 pub mod page;
+pub mod second_step;
 pub mod setup;
 pub mod site;
 pub mod view;

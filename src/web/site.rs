@@ -94,6 +94,14 @@ impl Site {
         self.cookie(&self.step_cookie, token.expose())
     }
 
+    /// A cookie that forgets it.
+    #[must_use]
+    pub fn ended_step_cookie(&self) -> Cookie<'static> {
+        let mut cookie = self.cookie(&self.step_cookie, "");
+        cookie.make_removal();
+        cookie
+    }
+
     /// The anti-forgery value for the forms of this browser, and a cookie to set when it has none yet.
     #[must_use]
     pub fn anti_forgery(&self, core: &Core, request: &HttpRequest) -> (String, Option<Cookie<'static>>) {

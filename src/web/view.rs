@@ -9,6 +9,7 @@ mod consent;
 mod error;
 mod login;
 mod plain;
+mod second;
 mod setup;
 
 pub use account::{Access, AccountPage, LastUse, Removed, Session};
@@ -18,6 +19,7 @@ pub use consent::{
 pub use error::{ErrorPage, Problem};
 pub use login::{Asker, LoginPage, LoginProblem};
 pub use plain::{DonePage, HomePage, LoggedOutPage, LogoutPage, Outcome};
+pub use second::{EnrolPage, Picture, RecoveryPage, SecondPage, SecondProblem};
 pub use setup::{SetupPage, SetupProblem};
 
 /// What every page has around its content. It carries nothing about a person.

@@ -25,4 +25,5 @@ mod refresh;
 mod register;
 mod restart;
 mod revocation;
+mod second_factor;
 mod token;

@@ -9,7 +9,6 @@ CREATE TABLE one_time_secret (
     user_id TEXT NOT NULL PRIMARY KEY REFERENCES users (id),
     sealed BYTEA NOT NULL,
     created_at BIGINT NOT NULL,
-    confirmed_at BIGINT,
     last_step BIGINT NOT NULL,
     last_used_at BIGINT
 );
