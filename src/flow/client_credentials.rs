@@ -1,13 +1,15 @@
 //! Tokens for machines (RFC 6749 §4.4).
 
+use super::clients;
 use super::core::{Caller, Core};
 use super::failure::{Failure, Fault};
 use super::mint::{Mint, Minted, mint};
 use super::token::TokenResponse;
+use crate::oauth::client_auth::Presented;
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
 use crate::oauth::scopes;
-use crate::storage::{access_tokens, audit, clients, grants};
+use crate::storage::{access_tokens, audit, clients as client_rows, grants};
 use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientKind, GrantType};
 use crate::types::factor::Methods;
@@ -26,20 +28,33 @@ use crate::types::time::Timestamp;
 pub async fn issue(
     core: &Core,
     caller: &Caller,
-    client: Client,
+    presented: &Presented,
     params: &Params,
     now: Timestamp,
 ) -> Result<TokenResponse, Failure> {
+    let view = core.live.view();
+    let asked = params.resources()?;
+    let meant = match asked.as_slice() {
+        [] => view.default_resource(),
+        [uri] => view.resource(uri),
+        _ => None,
+    };
+    let meant = meant.map(|resource| resource.id);
+    let (client, mut standing) =
+        clients::authenticate_with(core, caller, presented, now, move |tx, client| {
+            let Some((client, resource)) = client.zip(meant) else { return Ok(None) };
+            grants::find_standing(tx, None, &client.id, resource)
+        })
+        .await?;
     if client.is_public() || !client.may(GrantType::ClientCredentials) {
         return Err(Reason::GrantTypeNotAllowed(GrantType::ClientCredentials.as_str()).into());
     }
-    let view = core.live.view();
     if client.kind != ClientKind::PreRegistered
         && !view.resources.values().any(|resource| may_reach(&client, resource))
     {
         return Err(Reason::NotVouchedFor.into());
     }
-    let resource = match params.resources()?.as_slice() {
+    let resource = match asked.as_slice() {
         [] => view.default_resource().ok_or(Reason::NoResource)?,
         [uri] => {
             let open = view.resource(uri).filter(|resource| may_reach(&client, resource));
@@ -53,9 +68,12 @@ pub async fn issue(
     let granted = granted_scopes(&client, resource, params)?;
     // Another request of the same client may make or end the approval at the same moment; the next try sees it.
     for _ in 0..GRANT_TRIES {
-        if let Some(minted) = try_once(core, caller, &client, resource, &granted, now).await? {
+        if let Some(minted) = try_once(core, caller, (&client, resource, &granted), standing, now).await? {
             return Ok(TokenResponse::new(minted, &granted, None, false));
         }
+        let (client_id, resource_id) = (client.id.clone(), resource.id);
+        standing =
+            core.store.lookup(move |tx| grants::find_standing(tx, None, &client_id, resource_id)).await?;
     }
     Err(Fault::Busy.into())
 }
@@ -64,14 +82,10 @@ pub async fn issue(
 async fn try_once(
     core: &Core,
     caller: &Caller,
-    client: &Client,
-    resource: &Resource,
-    granted: &ScopeSet,
+    (client, resource, granted): (&Client, &Resource, &ScopeSet),
+    standing: Option<Grant>,
     now: Timestamp,
 ) -> Result<Option<Minted>, Failure> {
-    let (client_id, resource_id) = (client.id.clone(), resource.id);
-    let standing =
-        core.store.lookup(move |tx| grants::find_standing(tx, None, &client_id, resource_id)).await?;
     let fresh = new_grant(core, client, resource, granted, now);
     let standing = standing.filter(|grant| grant.is_live(now));
     let grant_id = standing.as_ref().map_or(fresh.id, |grant| grant.id);
@@ -111,7 +125,7 @@ async fn try_once(
                     return Ok(false);
                 }
                 grants::insert(tx, &fresh)?;
-                clients::mark_granted(tx, &fresh.client_id, now)?;
+                client_rows::mark_granted(tx, &fresh.client_id, now)?;
             }
             if let Some(grant) = &wider {
                 let scopes = grant.scopes.union(&asked);

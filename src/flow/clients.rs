@@ -24,10 +24,11 @@ pub async fn authenticate(
     presented: &Presented,
     now: Timestamp,
 ) -> Result<Client, Failure> {
-    authenticate_with(core, caller, presented, now, |_| Ok(())).await.map(|(client, ())| client)
+    authenticate_with(core, caller, presented, now, |_, _| Ok(())).await.map(|(client, ())| client)
 }
 
-/// Lets a client prove itself, and reads in the same round trip what the request is about.
+/// Lets a client prove itself, and reads in the same round trip what the request is about; what is read counts for
+/// nothing before the client has proved itself.
 ///
 /// # Errors
 /// `invalid_client` for whatever reason, or a fault.
@@ -36,7 +37,7 @@ pub async fn authenticate_with<T: Send + 'static>(
     caller: &Caller,
     presented: &Presented,
     now: Timestamp,
-    also: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    also: impl FnOnce(&mut Tx<'_>, Option<&Client>) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<(Client, T), Failure> {
     let subject = match presented {
         Presented::Assertion { jwt, .. } => assertion::peek(jwt).map(|peek| peek.sub),
@@ -53,7 +54,8 @@ pub async fn authenticate_with<T: Send + 'static>(
                     break;
                 }
             }
-            Ok((found, also(tx)?))
+            let value = also(tx, found.as_ref())?;
+            Ok((found, value))
         })
         .await?;
     let client = found.ok_or(Reason::UnknownClient)?;

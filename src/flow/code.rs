@@ -39,10 +39,11 @@ pub async fn redeem(
 ) -> Result<TokenResponse, Failure> {
     let text = params.required("code")?;
     let digest = Token::parse(TokenKind::AuthorizationCode, text).map(|code| code.digest());
-    let (client, (record, approvals)) = clients::authenticate_with(core, caller, presented, now, move |tx| {
-        digest.map_or_else(|| Ok((None, Vec::new())), |digest| load(tx, &digest))
-    })
-    .await?;
+    let (client, (record, approvals)) =
+        clients::authenticate_with(core, caller, presented, now, move |tx, _| {
+            digest.map_or_else(|| Ok((None, Vec::new())), |digest| load(tx, &digest))
+        })
+        .await?;
     let uris = registered_uris(core, record.as_ref());
     let redeemed = match decide(record.as_ref(), &client, params, &uris, now) {
         Ok(redeemed) => redeemed,

@@ -72,7 +72,7 @@ pub async fn refresh(
     let text = params.required("refresh_token")?;
     let token = Token::parse(TokenKind::Refresh, text);
     let digest = token.as_ref().map(Token::digest);
-    let (client, loaded) = clients::authenticate_with(core, caller, presented, now, move |tx| {
+    let (client, loaded) = clients::authenticate_with(core, caller, presented, now, move |tx, _| {
         digest.map_or(Ok(None), |digest| load(tx, &digest, now))
     })
     .await?;

@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::client_credentials;
-use super::clients;
 use super::code;
 use super::core::{Caller, Core};
 use super::failure::Failure;
@@ -67,8 +66,7 @@ pub async fn token(
         GrantType::AuthorizationCode => code::redeem(core, caller, &presented, params, now).await,
         GrantType::RefreshToken => refresh::refresh(core, caller, &presented, params, now).await,
         GrantType::ClientCredentials => {
-            let client = clients::authenticate(core, caller, &presented, now).await?;
-            client_credentials::issue(core, caller, client, params, now).await
+            client_credentials::issue(core, caller, &presented, params, now).await
         }
     };
     if answer.is_ok() {

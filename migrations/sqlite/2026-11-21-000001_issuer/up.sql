@@ -134,7 +134,7 @@ CREATE TABLE access_grant (
     revoked_reason TEXT
 );
 CREATE UNIQUE INDEX access_grant_live ON access_grant (client_id, resource_id, coalesce(user_id, '')) WHERE revoked_at IS NULL;
-CREATE INDEX access_grant_by_user ON access_grant (user_id);
+CREATE INDEX access_grant_by_user ON access_grant (user_id, client_id, resource_id);
 CREATE INDEX access_grant_by_resource ON access_grant (resource_id);
 
 CREATE TABLE consent_request (
