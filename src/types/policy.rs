@@ -97,7 +97,7 @@ fixed! {
     /// Tokens that share one status list (Token Status List §4).
     STATUS_LIST_SIZE: i64 = 1 << 17;
     /// Places in the status lists that a node reserves at once.
-    STATUS_BLOCK: i64 = 4_096;
+    STATUS_BLOCK: i64 = 512;
     /// Time a status list token is valid.
     STATUS_LIST_TTL: Duration = Duration::from_secs(300);
     /// How often a node looks for changes that another process made.
