@@ -17,7 +17,7 @@ use crate::telemetry::{Metrics, RequestSpan};
 use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
-use crate::web::{account, assets, authorize, consent, home, login, logout, second_step, setup};
+use crate::web::{account, assets, authorize, consent, home, login, logout, second_step, security, setup};
 
 /// How a route knows its caller. Every route names one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,6 +109,29 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(route("/account", Access::Person, READ).route(reading().to(account::get)))
         .service(route("/account/remove", Access::Person, POST).route(web::post().to(account::remove)))
+        .service(route("/account/narrow", Access::Person, POST).route(web::post().to(account::narrow)))
+        .service(
+            route("/account/sessions/end", Access::Person, POST).route(web::post().to(account::sign_out)),
+        )
+        .service(route("/account/export", Access::Person, POST).route(web::post().to(security::export)))
+        .service(route("/account/security", Access::Person, READ).route(reading().to(security::get)))
+        .service(
+            route("/account/security/password", Access::Person, POST)
+                .route(web::post().to(security::password)),
+        )
+        .service(
+            route("/account/security/authenticator", Access::Person, FORM)
+                .route(web::get().to(security::authenticator))
+                .route(web::post().to(security::add_authenticator)),
+        )
+        .service(
+            route("/account/security/authenticator/remove", Access::Person, POST)
+                .route(web::post().to(security::remove_authenticator)),
+        )
+        .service(
+            route("/account/security/recovery-codes", Access::Person, POST)
+                .route(web::post().to(security::recovery_codes)),
+        )
         .service(route("/static/{name}", Access::Public, READ).route(reading().to(assets::get)))
         .service(route("/health/live", Access::Public, READ).route(reading().to(health::live)))
         .service(route("/health/ready", Access::Public, READ).route(reading().to(health::ready)))

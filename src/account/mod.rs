@@ -1,5 +1,6 @@
 //! Decisions about people: signing in, sessions, consent. Pure, like their neighbours in `oauth`.
 
+pub mod browser;
 pub mod consent;
 pub mod factor;
 pub mod login;

@@ -9,8 +9,9 @@ use crate::storage::{StoreError, Tx, audit, clients, families, grants, resources
 use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientId};
 use crate::types::grant::Grant;
-use crate::types::id::GrantId;
+use crate::types::id::{GrantId, UserId};
 use crate::types::resource::Resource;
+use crate::types::scope::ScopeSet;
 use crate::types::user::User;
 
 /// A grant with the things it joins.
@@ -87,6 +88,53 @@ pub async fn filter_of(core: &Core, target: &Target) -> Result<GrantFilter, Orde
         filter.resource_id = Some(super::resources::find(core, uri).await?.id);
     }
     Ok(filter)
+}
+
+/// Takes permissions of one of a person's grants back: only what is in `keep` stays, and nothing can be added. Every
+/// token under it is dead when this returns; the app gets new ones that say what is left. `None` when there is no such
+/// grant, or nothing would change.
+///
+/// # Errors
+/// A fault.
+pub async fn narrow(
+    core: &Core,
+    caller: &Caller,
+    user: UserId,
+    id: GrantId,
+    keep: Vec<String>,
+) -> Result<Option<Grant>, Fault> {
+    let now = core.now();
+    let event = core.event(AuditKind::GrantNarrowed, caller, now);
+    let narrowed = core
+        .store
+        .write(move |tx| {
+            let found =
+                grants::find(tx, id)?.filter(|grant| grant.user_id == Some(user) && grant.is_live(now));
+            let Some(grant) = found else { return Ok(None) };
+            let kept: ScopeSet =
+                grant.scopes.iter().filter(|scope| keep.iter().any(|k| k == scope)).collect();
+            if kept == grant.scopes {
+                return Ok(None);
+            }
+            let mut event = event.clone();
+            event.user_id = Some(user);
+            event.client_id = Some(grant.client_id.clone());
+            event.grant_id = Some(grant.id);
+            event.resource_id = Some(grant.resource_id);
+            event.detail = serde_json::json!({ "scope": kept, "was": grant.scopes });
+            if kept.is_empty() {
+                let filter = GrantFilter { id: Some(id), user_id: Some(user), ..GrantFilter::default() };
+                grants::revoke(tx, &filter, "removed by the person", now)?;
+                event.kind = AuditKind::GrantRevoked;
+            } else {
+                grants::narrow(tx, &grant, &kept, now)?;
+            }
+            audit::append(tx, &event)?;
+            Ok(Some(Grant { scopes: kept, ..grant }))
+        })
+        .await?;
+    live::refresh(core).await?;
+    Ok(narrowed)
 }
 
 /// Ends the grants that are meant: every token under them is dead when this returns. Returns what was ended.

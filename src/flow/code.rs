@@ -110,6 +110,7 @@ pub async fn redeem(
     let replayed = replay_event(core, caller, &record, now);
     let offline = record.offline;
     let (token, address) = (minted.record.clone(), caller.address.clone());
+    let scopes = redeemed.scopes.clone();
     let outcome = core
         .store
         .write(move |tx| {
@@ -125,7 +126,9 @@ pub async fn redeem(
             if worth_noting {
                 grants::mark_used(tx, token.grant_id, address.as_deref(), now)?;
             }
-            if !grants::is_open(tx, token.grant_id, now)? {
+            // Narrowed since the code was issued, it has ended as far as this code goes.
+            let open = grants::open_scopes(tx, token.grant_id, now)?;
+            if !open.is_some_and(|open| open.includes(&scopes)) {
                 return Ok(Outcome::GrantEnded);
             }
             families::insert(tx, &family)?;

@@ -1,6 +1,7 @@
 //! Use cases: read, decide, mint, commit. The only floor where the others meet.
 
 pub mod access;
+pub mod account;
 pub mod audit;
 pub mod authorize;
 pub mod client_admin;

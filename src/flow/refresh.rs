@@ -17,6 +17,7 @@ use crate::storage::{StoreError, Tx, access_tokens, audit, families, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, GrantType};
 use crate::types::grant::{AccessToken, GrantedResource, RefreshToken, TokenFamily};
+use crate::types::scope::ScopeSet;
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenDigest, TokenKind};
 
@@ -51,6 +52,7 @@ struct Step {
     retry_window: std::time::Duration,
     address: Option<String>,
     worth_noting: bool,
+    scopes: ScopeSet,
 }
 
 enum Outcome {
@@ -134,6 +136,7 @@ pub async fn refresh(
         event
     };
     let step = Step {
+        scopes: scopes.clone(),
         digest: token.digest(),
         client: client.clone(),
         next: RefreshToken {
@@ -204,8 +207,13 @@ fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) ->
         if step.worth_noting {
             grants::mark_used(tx, step.access.grant_id, step.address.as_deref(), now)?;
         }
-        if !grants::is_open(tx, step.access.grant_id, now)? {
-            return Ok(Outcome::Refused(Reason::GrantEnded));
+        match grants::open_scopes(tx, step.access.grant_id, now)? {
+            None => return Ok(Outcome::Refused(Reason::GrantEnded)),
+            Some(open) if !open.includes(&step.scopes) => {
+                // The person has just narrowed it: what was signed says too much, and the next try says what is left.
+                return Err(StoreError::Retry("access_grant was narrowed".to_owned()));
+            }
+            Some(_) => {}
         }
         if !families::is_open(tx, family.id, now)? {
             return Ok(Outcome::Refused(Reason::BadRefreshToken));

@@ -171,9 +171,13 @@ macro_rules! share_lock {
     };
 }
 
-/// Whether tokens may be issued under a grant: it stands, its person and its client are not switched off, its resource
+/// What tokens may be issued for under a grant, if any: it stands, its person and its client are not switched off, its resource
 /// has not been removed.
-pub(super) fn grant_is_open(connection: &mut AnyConnection, id: &str, now: i64) -> Result<bool, StoreError> {
+pub(super) fn grant_is_open(
+    connection: &mut AnyConnection,
+    id: &str,
+    now: i64,
+) -> Result<Option<String>, StoreError> {
     share_lock!(connection, access_grant, id);
     let query = access_grant::table
         .inner_join(client::table.on(client::id.eq(access_grant::client_id)))
@@ -185,13 +189,12 @@ pub(super) fn grant_is_open(connection: &mut AnyConnection, id: &str, now: i64) 
         .filter(client::disabled_at.is_null())
         .filter(resource::removed_at.is_null())
         .filter(users::disabled_at.nullable().is_null())
-        .select(access_grant::expires_at);
-    let found: Option<i64> = match connection {
+        .select(access_grant::scopes);
+    Ok(match connection {
         AnyConnection::Sqlite(inner) => query.get_result(inner),
         AnyConnection::Postgres(inner) => query.get_result(inner),
     }
-    .optional()?;
-    Ok(found.is_some())
+    .optional()?)
 }
 
 /// Whether a token family still stands.

@@ -161,13 +161,43 @@ pub fn renew(
 /// # Errors
 /// A fault of the database.
 pub fn is_open(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Result<bool, StoreError> {
-    dialect::grant_is_open(tx.connection(), &id.to_string(), now.micros())
+    Ok(open_scopes(tx, id, now)?.is_some())
 }
 
 /// Whether the use of a grant that was last noted at `noted` is worth a row: at most once a minute.
 #[must_use]
 pub fn is_worth_noting(noted: Option<Timestamp>, now: Timestamp) -> bool {
     noted.is_none_or(|at| at < now.minus(NOTE_USE))
+}
+
+/// What tokens may be issued for under it now, if [`is_open`]. Holds until the transaction ends.
+///
+/// # Errors
+/// A fault of the database.
+pub fn open_scopes(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Result<Option<ScopeSet>, StoreError> {
+    dialect::grant_is_open(tx.connection(), &id.to_string(), now.micros())?
+        .map(|text| scopes(&text, "access_grant.scopes"))
+        .transpose()
+}
+
+/// Leaves a standing grant nothing but `kept`, if it is still what was read, and revokes every token under it.
+///
+/// # Errors
+/// A fault of the database; [`StoreError::Retry`] when it has changed meanwhile.
+pub fn narrow(tx: &mut Tx<'_>, grant: &Grant, kept: &ScopeSet, now: Timestamp) -> Result<(), StoreError> {
+    let standing = table::table
+        .find(grant.id.to_string())
+        .filter(table::revoked_at.is_null())
+        .filter(table::scopes.eq(grant.scopes.to_string()));
+    let changed = diesel::update(standing)
+        .set((table::scopes.eq(kept.to_string()), table::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    if changed != 1 {
+        return Err(StoreError::Retry("access_grant changed meanwhile".to_owned()));
+    }
+    access_tokens::revoke_by_grant(tx, grant.id, now)?;
+    bump(tx, Topic::Revocations);
+    Ok(())
 }
 
 /// Notes the use of a grant, at most once a minute. Call it before [`is_open`]: a shared lock that is to become an

@@ -14,6 +14,7 @@ pub mod generations;
 pub mod grants;
 pub mod keys;
 mod migrate;
+pub mod own_events;
 pub mod registration_tokens;
 pub mod resources;
 mod row;

@@ -143,6 +143,27 @@ pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str, now: Timestamp) -> 
     end_sessions(tx, id)
 }
 
+/// Changes a password, if it is still the one that was checked. The caller ends the sessions that rest on the old one.
+///
+/// # Errors
+/// A fault of the database.
+pub fn change_password(
+    tx: &mut Tx<'_>,
+    id: UserId,
+    old: Option<&str>,
+    new: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = diesel::update(
+        users::table.find(id.to_string()).filter(users::password_hash.eq(old.unwrap_or_default())),
+    )
+    .set((users::password_hash.eq(new), users::updated_at.eq(now.micros())))
+    .execute(tx.connection())?;
+    diesel::delete(sign_in_step::table.filter(sign_in_step::user_id.eq(id.to_string())))
+        .execute(tx.connection())?;
+    Ok(changed == 1)
+}
+
 /// Sets whether a person has to sign in with a second factor, and ends the sessions that began without one when so.
 ///
 /// # Errors

@@ -70,6 +70,10 @@ fixed! {
     FRESH_SIGN_IN: Duration = Duration::from_secs(600);
     /// Time a person has for the second step of a sign-in, or for a passkey's challenge.
     SIGN_IN_STEP_TTL: Duration = Duration::from_secs(300);
+    /// Security events on one page of a person's account.
+    EVENTS_ON_A_PAGE: i64 = 25;
+    /// Events in the export of a person's own data, the newest.
+    EVENTS_EXPORTED: i64 = 10_000;
     /// Recovery codes that a person gets at once.
     RECOVERY_CODES: usize = 10;
     /// Random bytes of a recovery code.

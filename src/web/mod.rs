@@ -10,6 +10,7 @@ pub mod login;
 pub mod logout;
 pub mod page;
 pub mod second_step;
+pub mod security;
 pub mod setup;
 pub mod site;
 pub mod view;

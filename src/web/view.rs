@@ -10,6 +10,7 @@ mod error;
 mod login;
 mod plain;
 mod second;
+mod security;
 mod setup;
 
 pub use account::{Access, AccountPage, LastUse, Removed, Session};
@@ -20,6 +21,7 @@ pub use error::{ErrorPage, Problem};
 pub use login::{Asker, LoginPage, LoginProblem};
 pub use plain::{DonePage, HomePage, LoggedOutPage, LogoutPage, Outcome};
 pub use second::{EnrolPage, Picture, RecoveryPage, SecondPage, SecondProblem};
+pub use security::{EventLine, PasskeyLine, PasswordFault, SecurityDone, SecurityPage};
 pub use setup::{SetupPage, SetupProblem};
 
 /// What every page has around its content. It carries nothing about a person.

@@ -11,6 +11,7 @@
 
 mod harness;
 
+mod account;
 mod authorize;
 mod clients;
 mod consent;

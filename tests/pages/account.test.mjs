@@ -62,7 +62,7 @@ test('it lists every app in one sentence, with what it may do, since when and un
 
 test('the keyboard goes through it in the order that the eye does', async () => {
   const stops = await visitor.tabStops();
-  assert.deepEqual(stops.slice(0, 4), ['Skip to content', 'Postern', 'Your access', 'Sign out']);
+  assert.deepEqual(stops.slice(0, 5), ['Skip to content', 'Postern', 'Your access', 'Sign-in and security', 'Sign out']);
   assert.equal(stops.filter(stop => /^Remove the access of .* to Notes$/.test(stop)).length, 2, stops.join(' | '));
 });
 

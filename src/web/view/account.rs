@@ -21,6 +21,10 @@ pub struct AccountPage {
     pub administers: bool,
     /// What was removed just now: said once, after the redirect.
     pub removed: Option<Removed>,
+    /// An app whose permissions were narrowed just now.
+    pub narrowed: Option<String>,
+    /// How many browsers were signed out just now.
+    pub signed_out: usize,
     /// Standing approvals, the one used last first.
     pub accesses: Vec<Access>,
     /// Browsers in which the person is signed in, this one first; empty hides the section.
@@ -40,6 +44,8 @@ pub struct Access {
     pub servers: Vec<(String, String)>,
     /// What it may do: words, and risk if known.
     pub permissions: Vec<(String, Option<Risk>)>,
+    /// The same as boxes to tick off: value and words. One alone is removed, not narrowed.
+    pub boxes: Vec<(String, String)>,
     /// When the person allowed it.
     pub allowed: Moment,
     /// When it was last used; absent when never.
@@ -75,6 +81,8 @@ pub struct Session {
     pub browser: String,
     /// Since when.
     pub since: Moment,
+    /// When it was last seen.
+    pub seen: Moment,
     /// From where the sign-in came.
     pub from: String,
     /// Whether it is the one that shows this page.

@@ -10,6 +10,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     pages.extend(consents());
     pages.extend(errors());
     pages.extend(plain());
+    pages.extend(seconds());
     pages
 }
 
@@ -239,6 +240,84 @@ fn plain() -> Vec<(&'static str, String)> {
     ]
 }
 
+fn seconds() -> Vec<(&'static str, String)> {
+    let (csrf, email) = ("csrf-value".to_owned(), "ada@example.com".to_owned());
+    let second = SecondPage {
+        shell: shell(),
+        csrf: csrf.clone(),
+        continue_to: "request-value".into(),
+        email: email.clone(),
+        authenticator: true,
+        passkey: true,
+        recovery: true,
+        more: false,
+        problem: None,
+    };
+    let enrol = EnrolPage {
+        shell: shell(),
+        action: "/t1/login/second/enrol".into(),
+        csrf: csrf.clone(),
+        continue_to: "request-value".into(),
+        offer: "offer-value".into(),
+        key: "ABCD-EFGH-IJKL-MNOP".into(),
+        picture: Picture { side: 9, path: "M4 4h1v1h-1z".into() },
+        email: email.clone(),
+        needed: true,
+        problem: None,
+    };
+    let recovery = RecoveryPage {
+        shell: shell(),
+        codes: vec!["abcd-efgh-ijkl-mnop".into(), "qrst-uvwx-yz23-4567".into()],
+        onward: "/t1/account".into(),
+        first: true,
+    };
+    let security = SecurityPage {
+        shell: shell(),
+        csrf,
+        email,
+        name: None,
+        administers: false,
+        done: Some(SecurityDone::PasskeyAdded),
+        problem: None,
+        password_min: 8,
+        has_password: true,
+        must: true,
+        authenticator: Some((day("2026-11-03", "3 November"), Some(day("2026-11-21", "2 hours ago")))),
+        recovery_codes: Some(9),
+        passkeys: vec![PasskeyLine {
+            id: "passkey-1".into(),
+            name: "Telephone".into(),
+            added: day("2026-11-03", "3 November"),
+            used: None,
+        }],
+        passkeys_work: true,
+        events: vec![EventLine {
+            kind: "consent.allowed",
+            app: Some("Claude Code".into()),
+            at: day("2026-11-21", "2 hours ago"),
+            from: Some("203.0.113.7".into()),
+        }],
+        older: Some(41),
+        later: true,
+    };
+    vec![
+        ("second", html(&second)),
+        (
+            "second-wrong",
+            html(&SecondPage { problem: Some(SecondProblem::Code), more: true, ..second.clone() }),
+        ),
+        ("second-recovery", html(&SecondPage { problem: Some(SecondProblem::Recovery), ..second })),
+        ("enrol", html(&enrol)),
+        ("enrol-wrong", html(&EnrolPage { problem: Some(SecondProblem::Code), needed: false, ..enrol })),
+        ("recovery", html(&recovery)),
+        ("security", html(&security)),
+        (
+            "security-wrong",
+            html(&SecurityPage { problem: Some(PasswordFault::Short), done: None, ..security }),
+        ),
+    ]
+}
+
 fn account() -> AccountPage {
     let notes = notes();
     let access = Access {
@@ -247,6 +326,7 @@ fn account() -> AccountPage {
         provenance: Provenance::VerifiedDomain { host: "claude.ai".into() },
         servers: vec![("Notes".into(), "mcp.example.com/notes".into())],
         permissions: notes.permissions.iter().map(Permission::line).collect(),
+        boxes: notes.permissions.iter().map(|one| (one.value.clone(), one.words.clone())).collect(),
         allowed: day("2026-11-03", "3 November"),
         last_used: Some(LastUse { at: day("2026-11-21", "2 hours ago"), from: Some("203.0.113.7".into()) }),
         until: day("2027-11-03", "3 November 2027"),
@@ -257,6 +337,8 @@ fn account() -> AccountPage {
         email: "ada@example.com".into(),
         name: Some("Ada Lovelace".into()),
         administers: true,
+        narrowed: None,
+        signed_out: 0,
         removed: Some(Removed { app: "Old agent".into(), servers: vec!["Notes".into()] }),
         accesses: vec![
             access.clone(),
@@ -281,6 +363,7 @@ fn account() -> AccountPage {
                 id: "session-1".into(),
                 browser: "Firefox on Linux".into(),
                 since: day("2026-11-21", "today"),
+                seen: day("2026-11-21", "just now"),
                 from: "203.0.113.7".into(),
                 this: true,
             },
@@ -288,6 +371,7 @@ fn account() -> AccountPage {
                 id: "session-2".into(),
                 browser: "Safari on iPhone".into(),
                 since: day("2026-11-19", "2 days ago"),
+                seen: day("2026-11-20", "1 day ago"),
                 from: "198.51.100.20".into(),
                 this: false,
             },

@@ -182,7 +182,10 @@ fn remove_says_to_a_screen_reader_what_it_removes() {
         buttons,
         ["Remove the access of Claude Code to Notes", "Remove the access of Cursor to Calendar, Notes"]
     );
-    assert_eq!(values(&page, "input[name=access]"), ["access-1", "access-2"]);
+    assert_eq!(
+        values(&page, "form[action='/t1/account/remove'] input[name=access]"),
+        ["access-1", "access-2"]
+    );
 }
 
 #[test]
