@@ -12,6 +12,7 @@ use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
 use crate::storage::{DatabaseUrl, Store};
+use crate::types::audit_chain::AuditKey;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
 use crate::types::random::Rng;
@@ -32,13 +33,19 @@ pub struct Parts {
     pub rng: Arc<dyn Rng>,
 }
 
+/// What authenticates the audit log's chain.
+#[must_use]
+pub fn audit_key(master: &MasterKey) -> AuditKey {
+    AuditKey::new(master.derive("audit chain"))
+}
+
 /// Opens the database, brings it up to date, makes the first keys, and composes the rest.
 ///
 /// # Errors
 /// A database that cannot be opened, or keys that the master key does not open.
 pub async fn compose(parts: Parts) -> Result<Core, Fault> {
     let Parts { database, policy, master, clock, rng } = parts;
-    let (store, ran) = Store::open(&database)?;
+    let (store, ran) = Store::open(&database, audit_key(&master))?;
     for name in ran {
         tracing::info!(migration = name, "schema brought up to date");
     }

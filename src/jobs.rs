@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
-use crate::flow::{keys, live, sweep};
-use crate::types::policy::{CHANGE_POLL, SWEEP_INTERVAL};
+use crate::flow::{audit_chain, keys, live, sweep};
+use crate::types::policy::{CHANGE_POLL, CHECKPOINT_INTERVAL, SWEEP_INTERVAL};
 
 /// The running jobs; dropping it stops them.
 pub struct Jobs(Vec<JoinHandle<()>>);
@@ -33,6 +33,15 @@ pub fn start(core: &Arc<Core>) -> Jobs {
             }
             Ok(())
         }),
+        every(core, CHECKPOINT_INTERVAL, "sign the audit log", |core| async move {
+            audit_chain::checkpoint(&core).await
+        }),
+        every(
+            core,
+            SWEEP_INTERVAL,
+            "trim the audit log",
+            |core| async move { audit_chain::trim(&core).await },
+        ),
         every(core, SWEEP_INTERVAL, "rotate keys", |core| async move { keys::rotate_due(&core).await }),
     ])
 }

@@ -15,6 +15,8 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -277,6 +279,42 @@ fn a_command_takes_effect_in_a_running_server_within_a_second() {
         assert!(start.elapsed() < Duration::from_secs(1), "the new key is not published");
     }
     served.stop();
+}
+
+#[test]
+fn the_audit_log_is_exported_and_proves_itself() {
+    let house = House::new();
+    house.add_ada();
+    assert_eq!(house.run("audit verify --json").json()["records"], 1);
+    house.run("user disable ada@example.com");
+    let whole = house.run("audit verify");
+    assert_eq!(
+        (whole.code, whole.stdout.starts_with("the chain holds: 2 records")),
+        (0, true),
+        "{}",
+        whole.stdout
+    );
+
+    let lines = house.run("audit export --format jsonl").stdout;
+    let records: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = records.iter().map(|record| record["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["user.added", "user.disabled"]);
+    assert_eq!(records[1]["chain"]["position"], 1);
+    let table = house.run("audit export --format csv --user ada@example.com").stdout;
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.starts_with("id,at,kind,"), "{table}");
+    let into = format!("audit export --out {}", house.folder.path().join("log.jsonl").display());
+    assert_eq!(house.run(&into).code, 0);
+    assert_eq!(house.run(&into).code, 1, "what is there is not written over");
+
+    let mut database =
+        SqliteConnection::establish(&house.folder.path().join("postern-data/postern.db").to_string_lossy())
+            .unwrap();
+    database.batch_execute("UPDATE audit_event SET kind = 'user.enabled' WHERE position = 1").unwrap();
+    let broken = house.run("audit verify");
+    assert_eq!(broken.code, 1);
+    let id = records[1]["id"].as_str().unwrap();
+    assert!(broken.stderr.contains(id) && broken.stderr.lines().count() == 1, "{}", broken.stderr);
 }
 
 #[test]

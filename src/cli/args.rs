@@ -360,6 +360,38 @@ pub(super) enum AuditCommand {
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
         limit: Option<i64>,
     },
+    /// Write records, oldest first, each with its place in the chain.
+    Export {
+        /// One JSON object a line, or comma-separated values.
+        #[arg(long, value_enum, default_value = "jsonl")]
+        format: ExportFormat,
+        /// Not before, as for `audit list`.
+        #[arg(long, value_name = "TIME")]
+        since: Option<String>,
+        /// Before, in the same forms.
+        #[arg(long, value_name = "TIME")]
+        until: Option<String>,
+        /// About this person, by e-mail.
+        #[arg(long, value_name = "EMAIL")]
+        user: Option<String>,
+        /// About this client.
+        #[arg(long, value_name = "ID")]
+        client: Option<String>,
+        /// Into this file, which must not exist; standard output unless given.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Check the whole log; exits 1 and names the first record at which the chain does not hold.
+    Verify,
+}
+
+/// How records are exported.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum ExportFormat {
+    /// JSON Lines.
+    Jsonl,
+    /// Comma-separated values (RFC 4180).
+    Csv,
 }
 
 fn role(text: &str) -> Result<Role, String> {

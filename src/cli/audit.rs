@@ -5,19 +5,70 @@ use serde_json::{Value, json};
 use super::args::AuditCommand;
 use super::output::{CliError, Said, moment};
 use crate::flow::core::Core;
-use crate::flow::{audit, people};
+use crate::flow::{audit, audit_chain, people};
 use crate::storage::audit::AuditFilter;
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::ClientId;
 use crate::types::duration;
 use crate::types::time::Timestamp;
 
-pub(super) async fn run(core: &Core, command: AuditCommand) -> Result<Said, CliError> {
-    let AuditCommand::List { since, users, client, kind, limit } = command;
-    let since = since.map(|text| moment_of(&text, core.now())).transpose()?;
+pub(super) async fn run(core: &Core, command: AuditCommand) -> Result<Option<Said>, CliError> {
+    match command {
+        AuditCommand::List { since, users, client, kind, limit } => {
+            list(core, since, users, client, (kind, limit)).await.map(Some)
+        }
+        AuditCommand::Export { format, since, until, user, client, out } => {
+            let user_id = match user {
+                Some(email) => Some(people::find(core, &email).await?.id),
+                None => None,
+            };
+            let filter = AuditFilter {
+                since: since.map(|text| moment_of("--since", &text, core.now())).transpose()?,
+                until: until.map(|text| moment_of("--until", &text, core.now())).transpose()?,
+                client_id: client
+                    .map(|id| ClientId::parse(&id).ok_or_else(|| bad("--client", &id)))
+                    .transpose()?,
+                user_id,
+                ..AuditFilter::default()
+            };
+            super::audit_export::run(core, filter, format, out).await
+        }
+        AuditCommand::Verify => verify(core).await.map(Some),
+    }
+}
+
+async fn verify(core: &Core) -> Result<Said, CliError> {
+    let whole = audit_chain::verify(core).await?.map_err(|found| CliError::Failed(found.to_string()))?;
+    let line = match whole.until {
+        Some(until) => format!(
+            "the chain holds: {} records, the newest of {}; {} checkpoints fit",
+            whole.records,
+            until.rfc3339(),
+            whole.checkpoints
+        ),
+        None => "the chain holds: no records".to_owned(),
+    };
+    let said = json!({
+        "ok": true,
+        "records": whole.records,
+        "trimmed": whole.trimmed,
+        "checkpoints": whole.checkpoints,
+        "until": moment(whole.until),
+    });
+    Ok(Said::new(said, vec![line]))
+}
+
+async fn list(
+    core: &Core,
+    since: Option<String>,
+    users: Vec<String>,
+    client: Option<String>,
+    (kind, limit): (Option<String>, Option<i64>),
+) -> Result<Said, CliError> {
+    let since = since.map(|text| moment_of("--since", &text, core.now())).transpose()?;
     let client_id = client.map(|id| ClientId::parse(&id).ok_or_else(|| bad("--client", &id))).transpose()?;
     let kind = kind.map(|name| AuditKind::parse(&name).ok_or_else(|| bad("--kind", &name))).transpose()?;
-    let filter = AuditFilter { since, client_id, kind, limit, user_id: None };
+    let filter = AuditFilter { since, client_id, kind, limit, ..AuditFilter::default() };
     let mut records = Vec::new();
     if users.is_empty() {
         records = audit::list(core, filter).await?;
@@ -40,18 +91,18 @@ fn bad(option: &str, text: &str) -> CliError {
 }
 
 /// A moment, the beginning of a day in UTC, or a span back from now.
-fn moment_of(text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+fn moment_of(option: &str, text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     Timestamp::parse_rfc3339(text)
         .or_else(|| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
         .or_else(|| duration::parse(text).ok().map(|span| now.minus(span)))
         .ok_or_else(|| {
             CliError::Usage(format!(
-                "--since: expected 2026-11-21T08:00:00Z, 2026-11-21 or 12h, found {text:?}"
+                "{option}: expected 2026-11-21T08:00:00Z, 2026-11-21 or 12h, found {text:?}"
             ))
         })
 }
 
-fn record(event: &AuditEvent) -> Value {
+pub(super) fn record(event: &AuditEvent) -> Value {
     json!({
         "id": event.id.to_string(),
         "at": moment(Some(event.at)),
@@ -73,9 +124,12 @@ mod tests {
     #[test]
     fn moments_are_read_in_three_forms() {
         let now = Timestamp::from_seconds(1_800_000_000);
-        assert_eq!(moment_of("12h", now).unwrap(), Timestamp::from_seconds(1_800_000_000 - 12 * 3_600));
-        assert_eq!(moment_of("2027-01-15", now).unwrap(), Timestamp::from_seconds(1_799_971_200));
-        assert_eq!(moment_of("2027-01-15T08:00:00+00:00", now).unwrap(), now);
-        assert!(moment_of("yesterday", now).is_err());
+        assert_eq!(
+            moment_of("--since", "12h", now).unwrap(),
+            Timestamp::from_seconds(1_800_000_000 - 12 * 3_600)
+        );
+        assert_eq!(moment_of("--since", "2027-01-15", now).unwrap(), Timestamp::from_seconds(1_799_971_200));
+        assert_eq!(moment_of("--since", "2027-01-15T08:00:00+00:00", now).unwrap(), now);
+        assert!(moment_of("--since", "yesterday", now).is_err());
     }
 }

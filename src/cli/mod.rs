@@ -3,6 +3,7 @@
 
 mod args;
 mod audit;
+mod audit_export;
 mod clients;
 mod grants;
 mod health;
@@ -86,7 +87,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,
         Command::Grant(command) => grants::run(&open(&config).await?, command).await?,
         Command::Key(command) => keys::run(&open(&config).await?, command).await?,
-        Command::Audit(command) => audit::run(&open(&config).await?, command).await?,
+        Command::Audit(command) => return audit::run(&open(&config).await?, command).await,
         // Answered above, before there is a configuration.
         Command::Completions { .. } | Command::Man { .. } | Command::Docs { .. } => return Ok(None),
     };

@@ -208,6 +208,11 @@ keys! {
     |draft, given| span!(draft, given, session_max_ttl, SECOND, LONGEST),
     |draft| duration::format(draft.policy.session_max_ttl);
 
+    /// How long audit records are kept, 1 d to 10 years; what is left stays provable.
+    "audit.retention" = None, "for ever",
+    |draft, given| draft.policy.audit_retention = Some(given.span(DAY, LONGEST)?),
+    |draft| draft.policy.audit_retention.map_or_else(|| "for ever".to_owned(), duration::format);
+
     /// The name on every page.
     "brand.name" = Some("Postern"), "",
     |draft, given| draft.brand.name = brand_name(given.text()?)?,

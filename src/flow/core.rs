@@ -14,6 +14,7 @@ use crate::outbound::document::Documents;
 use crate::outbound::key_set::KeySets;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::audit_chain::SALT;
 use crate::types::id::AuditId;
 use crate::types::policy::{Policy, STATUS_BLOCK};
 use crate::types::random::Rng;
@@ -105,7 +106,10 @@ impl Core {
     /// An audit record with nothing but what happened, when and from where; the caller fills in the rest.
     #[must_use]
     pub fn event(&self, kind: AuditKind, caller: &Caller, now: Timestamp) -> AuditEvent {
+        let mut salt = [0; SALT];
+        self.rng.fill(&mut salt);
         AuditEvent {
+            salt,
             id: AuditId::new(now, self.rng.as_ref()),
             at: now,
             kind,

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod account;
 pub mod audit;
+pub mod audit_chain;
 pub mod authorize;
 pub mod client_admin;
 pub mod client_credentials;

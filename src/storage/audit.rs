@@ -2,31 +2,37 @@
 
 use diesel::prelude::*;
 
-use super::dialect::on_either;
+use super::audit_chain::{Chained, Opening};
 use super::error::StoreError;
-use super::row::{json, need, to_json};
+use super::row::{json, need};
 use super::schema::audit_event as table;
 use super::store::Tx;
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::audit_chain::SALT;
 use crate::types::client::ClientId;
 use crate::types::id::{AuditId, GrantId, ResourceId, UserId};
 use crate::types::tally::Tally;
 use crate::types::time::Timestamp;
 
-#[derive(Queryable)]
-struct Row {
-    _seq: i64,
-    id: String,
-    at: i64,
-    kind: String,
-    user_id: Option<String>,
-    client_id: Option<String>,
-    grant_id: Option<String>,
-    resource_id: Option<String>,
-    address: Option<String>,
-    request_id: Option<String>,
-    detail: String,
-}
+/// A row with everything that the chain covers.
+pub(super) type ChainedRow = (
+    i64,
+    i64,
+    i64,
+    String,
+    i64,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    String,
+    Option<Vec<u8>>,
+    Vec<u8>,
+    Vec<u8>,
+);
 
 /// Which records are meant; every member that is set narrows.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +45,18 @@ pub struct AuditFilter {
     pub client_id: Option<ClientId>,
     /// Of this kind.
     pub kind: Option<AuditKind>,
+    /// Before this moment.
+    pub until: Option<Timestamp>,
+    /// Concerning this grant.
+    pub grant_id: Option<GrantId>,
+    /// Concerning this resource.
+    pub resource_id: Option<ResourceId>,
+    /// From this network address.
+    pub address: Option<String>,
+    /// Of this request.
+    pub request_id: Option<String>,
+    /// Older than the record with this place in the order of arrival; see [`page`].
+    pub before: Option<i64>,
     /// At most so many, the newest.
     pub limit: Option<i64>,
 }
@@ -46,26 +64,13 @@ pub struct AuditFilter {
 /// How many records of each kind this process has appended, for the metrics. One that is rolled back later counts.
 pub static RECORDED: Tally = Tally::new();
 
-/// Appends a record, in the transaction of what it records.
+/// Appends a record, in the transaction of what it records: it is chained to those before it when the transaction ends.
 ///
 /// # Errors
 /// A fault of the database.
 pub fn append(tx: &mut Tx<'_>, event: &AuditEvent) -> Result<(), StoreError> {
     RECORDED.count(event.kind);
-    on_either!(tx, c => diesel::insert_into(table::table)
-        .values((
-            table::id.eq(event.id.to_string()),
-            table::at.eq(event.at.micros()),
-            table::kind.eq(event.kind.as_str()),
-            table::user_id.eq(event.user_id.map(|id| id.to_string())),
-            table::client_id.eq(event.client_id.as_ref().map(ClientId::as_str)),
-            table::grant_id.eq(event.grant_id.map(|id| id.to_string())),
-            table::resource_id.eq(event.resource_id.map(|id| id.to_string())),
-            table::address.eq(event.address.as_deref()),
-            table::request_id.eq(event.request_id.as_deref()),
-            table::detail.eq(to_json(&event.detail)?),
-        ))
-        .execute(c))?;
+    tx.record(event.clone());
     Ok(())
 }
 
@@ -74,9 +79,57 @@ pub fn append(tx: &mut Tx<'_>, event: &AuditEvent) -> Result<(), StoreError> {
 /// # Errors
 /// A fault of the database.
 pub fn list(tx: &mut Tx<'_>, filter: &AuditFilter) -> Result<Vec<AuditEvent>, StoreError> {
-    let mut query = table::table.order(table::seq.desc()).into_boxed();
+    let mut found: Vec<AuditEvent> = page(tx, filter)?.into_iter().map(|(_, event)| event).collect();
+    found.reverse();
+    Ok(found)
+}
+
+/// The records that are meant, newest first, each with its place in the order of arrival, from which a next page goes on.
+///
+/// # Errors
+/// A fault of the database.
+pub fn page(tx: &mut Tx<'_>, filter: &AuditFilter) -> Result<Vec<(i64, AuditEvent)>, StoreError> {
+    let rows = rows(tx, filter)?;
+    rows.into_iter().map(|row| Ok((row.0, read_chained(row)?.event))).collect()
+}
+
+/// The next records that are meant after a place in the order of arrival, oldest first, with their places in the chain.
+///
+/// # Errors
+/// A fault of the database.
+pub fn after(
+    tx: &mut Tx<'_>,
+    filter: &AuditFilter,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<(i64, Chained)>, StoreError> {
+    let query = narrowed(filter).filter(table::seq.gt(after)).order(table::seq.asc()).limit(limit);
+    let rows: Vec<ChainedRow> = query.load(tx.connection())?;
+    rows.into_iter().map(|row| Ok((row.0, read_chained(row)?))).collect()
+}
+
+fn rows(tx: &mut Tx<'_>, filter: &AuditFilter) -> Result<Vec<ChainedRow>, StoreError> {
+    let mut query = narrowed(filter).order((table::at.desc(), table::seq.desc()));
+    if let Some(before) = filter.before {
+        let Some(at) = moment_of(tx, before)? else { return Ok(Vec::new()) };
+        query = query.filter(table::at.lt(at).or(table::at.eq(at).and(table::seq.lt(before))));
+    }
+    if let Some(limit) = filter.limit {
+        query = query.limit(limit);
+    }
+    Ok(query.load(tx.connection())?)
+}
+
+/// What both databases can be asked.
+type Narrowed = table::BoxedQuery<'static, <super::dialect::AnyConnection as diesel::Connection>::Backend>;
+
+fn narrowed(filter: &AuditFilter) -> Narrowed {
+    let mut query = table::table.into_boxed();
     if let Some(since) = filter.since {
         query = query.filter(table::at.ge(since.micros()));
+    }
+    if let Some(until) = filter.until {
+        query = query.filter(table::at.lt(until.micros()));
     }
     if let Some(id) = filter.user_id {
         query = query.filter(table::user_id.eq(id.to_string()));
@@ -84,31 +137,62 @@ pub fn list(tx: &mut Tx<'_>, filter: &AuditFilter) -> Result<Vec<AuditEvent>, St
     if let Some(id) = &filter.client_id {
         query = query.filter(table::client_id.eq(id.as_str().to_owned()));
     }
+    if let Some(id) = filter.grant_id {
+        query = query.filter(table::grant_id.eq(id.to_string()));
+    }
+    if let Some(id) = filter.resource_id {
+        query = query.filter(table::resource_id.eq(id.to_string()));
+    }
+    if let Some(address) = &filter.address {
+        query = query.filter(table::address.eq(address.clone()));
+    }
+    if let Some(id) = &filter.request_id {
+        query = query.filter(table::request_id.eq(id.clone()));
+    }
     if let Some(kind) = filter.kind {
         query = query.filter(table::kind.eq(kind.as_str()));
     }
-    if let Some(limit) = filter.limit {
-        query = query.limit(limit);
-    }
-    let mut rows = query.load::<Row>(tx.connection())?;
-    rows.reverse();
-    rows.into_iter().map(read).collect()
+    query
 }
 
-fn read(row: Row) -> Result<AuditEvent, StoreError> {
-    Ok(AuditEvent {
-        id: need(AuditId::parse(&row.id), "audit_event.id")?,
-        at: Timestamp::from_micros(row.at),
-        kind: need(AuditKind::parse(&row.kind), "audit_event.kind")?,
-        user_id: row.user_id.map(|id| need(UserId::parse(&id), "audit_event.user_id")).transpose()?,
-        client_id: row.client_id.map(|id| need(ClientId::parse(&id), "audit_event.client_id")).transpose()?,
-        grant_id: row.grant_id.map(|id| need(GrantId::parse(&id), "audit_event.grant_id")).transpose()?,
-        resource_id: row
-            .resource_id
+fn moment_of(tx: &mut Tx<'_>, seq: i64) -> Result<Option<i64>, StoreError> {
+    Ok(table::table.find(seq).select(table::at).get_result(tx.connection()).optional()?)
+}
+
+pub(super) fn read_chained(row: ChainedRow) -> Result<Chained, StoreError> {
+    let (
+        _,
+        lane,
+        position,
+        id,
+        at,
+        kind,
+        user,
+        client,
+        grant,
+        resource,
+        address,
+        request_id,
+        detail,
+        salt,
+        commitment,
+        hash,
+    ) = row;
+    let event = AuditEvent {
+        id: need(AuditId::parse(&id), "audit_event.id")?,
+        at: Timestamp::from_micros(at),
+        kind: need(AuditKind::parse(&kind), "audit_event.kind")?,
+        user_id: user.map(|id| need(UserId::parse(&id), "audit_event.user_id")).transpose()?,
+        client_id: client.map(|id| need(ClientId::parse(&id), "audit_event.client_id")).transpose()?,
+        grant_id: grant.map(|id| need(GrantId::parse(&id), "audit_event.grant_id")).transpose()?,
+        resource_id: resource
             .map(|id| need(ResourceId::parse(&id), "audit_event.resource_id"))
             .transpose()?,
-        address: row.address,
-        request_id: row.request_id,
-        detail: json(&row.detail, "audit_event.detail")?,
-    })
+        address,
+        request_id,
+        detail: json(&detail, "audit_event.detail")?,
+        salt: [0; SALT],
+    };
+    let opening = salt.map(|salt| Opening { salt, detail });
+    Ok(Chained { event, lane, position, opening, commitment, hash })
 }

@@ -3,6 +3,7 @@
 pub mod access_tokens;
 pub mod assertions;
 pub mod audit;
+pub mod audit_chain;
 pub mod clients;
 pub mod codes;
 pub mod consents;

@@ -213,6 +213,8 @@ diesel::table! { assertion_seen (digest) { digest -> Binary, expires_at -> BigIn
 diesel::table! {
     audit_event (seq) {
         seq -> BigInt,
+        lane -> BigInt,
+        position -> BigInt,
         id -> Text,
         at -> BigInt,
         kind -> Text,
@@ -223,6 +225,38 @@ diesel::table! {
         address -> Nullable<Text>,
         request_id -> Nullable<Text>,
         detail -> Text,
+        salt -> Nullable<Binary>,
+        commitment -> Binary,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_head (lane) {
+        lane -> BigInt,
+        count -> BigInt,
+        hash -> Binary,
+        mac -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    audit_anchor (lane) {
+        lane -> BigInt,
+        count -> BigInt,
+        hash -> Binary,
+        mac -> Binary,
+    }
+}
+
+diesel::table! {
+    audit_checkpoint (lane, count) {
+        lane -> BigInt,
+        count -> BigInt,
+        hash -> Binary,
+        mac -> Binary,
+        at -> BigInt,
+        statement -> Text,
     }
 }
 

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
 use tokio::sync::{Semaphore, oneshot};
 
+use super::audit_chain;
 use super::dialect::{AnyConnection, open_postgres, open_sqlite};
 use super::error::StoreError;
 use super::generations::{self, Topic};
 use super::migrate;
 use super::writer::{Job, Load, Writer};
+use crate::types::audit::AuditEvent;
+use crate::types::audit_chain::AuditKey;
 use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, READ_CONNECTIONS};
 
 /// Which database, decided by the URL's scheme and nothing else: a mistyped PostgreSQL URL must not become a file.
@@ -46,11 +49,12 @@ impl DatabaseUrl {
 pub struct Tx<'a> {
     connection: &'a mut AnyConnection,
     changed: Vec<Topic>,
+    records: Vec<AuditEvent>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) const fn new(connection: &'a mut AnyConnection) -> Self {
-        Self { connection, changed: Vec::new() }
+        Self { connection, changed: Vec::new(), records: Vec::new() }
     }
 
     pub(super) const fn connection(&mut self) -> &mut AnyConnection {
@@ -65,6 +69,11 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// Takes an audit record in, to be chained when the transaction ends.
+    pub(super) fn record(&mut self, event: AuditEvent) {
+        self.records.push(event);
+    }
+
     /// Moves the counters; what ends a transaction calls it before the commit.
     fn settle(&mut self) -> Result<(), StoreError> {
         let mut changed = std::mem::take(&mut self.changed);
@@ -73,15 +82,15 @@ impl<'a> Tx<'a> {
     }
 }
 
-/// Runs `f`, then moves the counters that it wants moved.
+/// Runs `f`, then moves the counters that it wants moved; returns with its value the audit records to be chained.
 fn settled<T>(
     connection: &mut AnyConnection,
     f: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+) -> Result<(T, Vec<AuditEvent>), StoreError> {
     let mut tx = Tx::new(connection);
     let value = f(&mut tx)?;
     tx.settle()?;
-    Ok(value)
+    Ok((value, tx.records))
 }
 
 /// The database.
@@ -89,6 +98,8 @@ pub struct Store {
     url: DatabaseUrl,
     readers: Pool<Opener>,
     permits: Arc<Semaphore>,
+    /// Authenticates the audit log's chain.
+    key: AuditKey,
     /// SQLite only; PostgreSQL writes through the pool.
     writer: Option<Writer>,
 }
@@ -98,14 +109,16 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be opened, or its schema is newer than this program.
-    pub fn open(url: &DatabaseUrl) -> Result<(Self, Vec<String>), StoreError> {
+    pub fn open(url: &DatabaseUrl, key: AuditKey) -> Result<(Self, Vec<String>), StoreError> {
         let mut first = match url {
             DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false)?,
             DatabaseUrl::Postgres(url) => open_postgres(url)?,
         };
         let ran = migrate::run(&mut first)?;
         let (size, idle, writer) = match url {
-            DatabaseUrl::Sqlite(_) => (READ_CONNECTIONS, READ_CONNECTIONS, Some(Writer::start(first)?)),
+            DatabaseUrl::Sqlite(_) => {
+                (READ_CONNECTIONS, READ_CONNECTIONS, Some(Writer::start(first, key.clone())?))
+            }
             DatabaseUrl::Postgres(_) => (POSTGRES_CONNECTIONS, 1, None),
         };
         let readers = Pool::builder()
@@ -116,7 +129,13 @@ impl Store {
             .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
             .build_unchecked(Opener(url.clone()));
         let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
-        Ok((Self { url: url.clone(), readers, permits, writer }, ran))
+        Ok((Self { url: url.clone(), readers, permits, key, writer }, ran))
+    }
+
+    /// What authenticates the audit log's chain.
+    #[must_use]
+    pub const fn audit_key(&self) -> &AuditKey {
+        &self.key
     }
 
     /// Which database this is.
@@ -175,12 +194,13 @@ impl Store {
             writer.submit(Box::new(Pending { f, outcome: None, reply }))?;
             return answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?;
         }
+        let key = self.key.clone();
         self.blocking(move |pool| {
             let mut tries = 0;
             loop {
                 tries += 1;
                 let mut connection = begun(&pool, AnyConnection::begin_write)?;
-                let outcome = in_transaction(&mut connection, &f);
+                let outcome = in_transaction(&mut connection, &key, &f);
                 match outcome {
                     Err(StoreError::Retry(_)) if tries < 5 => {}
                     other => return other,
@@ -282,9 +302,14 @@ fn ended<T>(
 
 fn in_transaction<T>(
     connection: &mut AnyConnection,
+    key: &AuditKey,
     f: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
-    match settled(connection, f) {
+    let chained = settled(connection, f).and_then(|(value, records)| {
+        audit_chain::append(connection, key, &records)?;
+        Ok(value)
+    });
+    match chained {
         Ok(value) => {
             if let Err(error) = connection.commit() {
                 connection.rollback();
@@ -306,8 +331,11 @@ struct Pending<T, F> {
 }
 
 impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send> Job for Pending<T, F> {
-    fn run(&mut self, connection: &mut AnyConnection) -> bool {
-        let outcome = settled(connection, &self.f);
+    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
+        let outcome = settled(connection, &self.f).map(|(value, mut own)| {
+            records.append(&mut own);
+            value
+        });
         let fine = outcome.is_ok();
         self.outcome = Some(outcome);
         fine

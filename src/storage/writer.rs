@@ -9,14 +9,17 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use super::audit_chain;
 use super::dialect::AnyConnection;
 use super::error::StoreError;
+use crate::types::audit::AuditEvent;
+use crate::types::audit_chain::AuditKey;
 use crate::types::policy::{WRITE_BATCH, WRITE_QUEUE};
 
 /// A write that can be run, run again, and answered.
 pub(super) trait Job: Send {
-    /// Runs it; `false` when it erred and must be undone.
-    fn run(&mut self, connection: &mut AnyConnection) -> bool;
+    /// Runs it and hands over its audit records; `false` when it erred and must be undone.
+    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool;
     /// Tells the caller: its own result, or that the commit failed.
     fn answer(self: Box<Self>, committed: Result<(), StoreError>);
 }
@@ -41,13 +44,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread that owns `connection`.
-    pub(super) fn start(connection: AnyConnection) -> Result<Self, StoreError> {
+    pub(super) fn start(connection: AnyConnection, key: AuditKey) -> Result<Self, StoreError> {
         let (queue, jobs) = sync_channel(WRITE_QUEUE);
         let load = Arc::new(Load::default());
         let seen = Arc::clone(&load);
         let thread = std::thread::Builder::new()
             .name("postern-writer".to_owned())
-            .spawn(move || work(connection, &jobs, &seen))
+            .spawn(move || work(connection, &key, &jobs, &seen))
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Self { load, queue: Some(queue), thread: Some(thread) })
     }
@@ -84,7 +87,7 @@ impl Drop for Writer {
     }
 }
 
-fn work(mut connection: AnyConnection, jobs: &Receiver<Box<dyn Job>>, load: &Load) {
+fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Box<dyn Job>>, load: &Load) {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     while let Ok(first) = jobs.recv() {
         batch.push(first);
@@ -94,11 +97,11 @@ fn work(mut connection: AnyConnection, jobs: &Receiver<Box<dyn Job>>, load: &Loa
         load.waiting.fetch_sub(i64::try_from(taken).unwrap_or(i64::MAX), Ordering::Relaxed);
         load.jobs.fetch_add(taken, Ordering::Relaxed);
         load.batches.fetch_add(1, Ordering::Relaxed);
-        commit_together(&mut connection, &mut batch);
+        commit_together(&mut connection, key, &mut batch);
     }
 }
 
-fn commit_together(connection: &mut AnyConnection, batch: &mut Vec<Box<dyn Job>>) {
+fn commit_together(connection: &mut AnyConnection, key: &AuditKey, batch: &mut Vec<Box<dyn Job>>) {
     if let Err(error) = connection.begin_write() {
         let text = error.to_string();
         let busy = matches!(error, StoreError::Busy);
@@ -107,9 +110,11 @@ fn commit_together(connection: &mut AnyConnection, batch: &mut Vec<Box<dyn Job>>
         }
         return;
     }
-    let clean = batch.iter_mut().all(|job| run_caught(job.as_mut(), connection));
+    let mut records = Vec::new();
+    let clean = batch.iter_mut().all(|job| run_caught(job.as_mut(), connection, &mut records));
     if clean {
-        let committed = connection.commit();
+        // The chain's end is read and written once for all of them.
+        let committed = audit_chain::append(connection, key, &records).and_then(|()| connection.commit());
         if committed.is_err() {
             connection.rollback();
         }
@@ -127,10 +132,10 @@ fn commit_together(connection: &mut AnyConnection, batch: &mut Vec<Box<dyn Job>>
         return;
     }
     for job in std::mem::take(batch) {
-        commit_together(connection, &mut vec![job]);
+        commit_together(connection, key, &mut vec![job]);
     }
 }
 
-fn run_caught(job: &mut dyn Job, connection: &mut AnyConnection) -> bool {
-    catch_unwind(AssertUnwindSafe(|| job.run(connection))).unwrap_or(false)
+fn run_caught(job: &mut dyn Job, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
+    catch_unwind(AssertUnwindSafe(|| job.run(connection, records))).unwrap_or(false)
 }

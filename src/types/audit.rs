@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audit_chain::SALT;
 use super::client::ClientId;
 use super::id::{AuditId, GrantId, ResourceId, UserId};
 use super::time::Timestamp;
@@ -149,4 +150,6 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
     /// What else there is to say; never a secret.
     pub detail: serde_json::Value,
+    /// Randomness for the commitment to address and detail; nothing in a record that was read.
+    pub salt: [u8; SALT],
 }

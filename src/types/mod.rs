@@ -1,6 +1,7 @@
 //! The ground floor: plain values, each born valid, that every other folder speaks in.
 
 pub mod audit;
+pub mod audit_chain;
 pub mod client;
 pub mod duration;
 pub mod factor;

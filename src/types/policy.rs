@@ -110,6 +110,10 @@ fixed! {
     CHANGE_STALE: Duration = Duration::from_secs(5);
     /// How often expired rows are swept.
     SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+    /// Records of the audit log that are read at once while its chain is checked or the log is exported.
+    AUDIT_WALK: i64 = 1_000;
+    /// How often the state of the audit log is signed, when it has moved.
+    CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
     /// Rows that one sweep statement deletes at most.
     SWEEP_BATCH: i64 = 1_000;
     /// Shortest password in characters (NIST SP 800-63B §5.1.1.2 asks for at least 8).
@@ -218,6 +222,8 @@ pub struct Policy {
     pub refresh_token_max_ttl: Duration,
     /// Time in which a used refresh token is answered with the same successor.
     pub refresh_retry_window: Duration,
+    /// How long audit records are kept; for ever when absent.
+    pub audit_retention: Option<Duration>,
     /// Life of a browser session that is not used.
     pub session_idle_ttl: Duration,
     /// Life of a browser session.
@@ -239,6 +245,7 @@ impl Policy {
             refresh_token_idle_ttl: Duration::from_secs(30 * 86_400),
             refresh_token_max_ttl: Duration::from_secs(365 * 86_400),
             refresh_retry_window: Duration::from_secs(30),
+            audit_retention: None,
             session_idle_ttl: Duration::from_secs(12 * 3_600),
             session_max_ttl: Duration::from_secs(7 * 86_400),
         }

@@ -12,6 +12,7 @@
 mod harness;
 
 mod account;
+mod audit;
 mod authorize;
 mod clients;
 mod consent;

@@ -1,3 +1,6 @@
+DROP TABLE audit_checkpoint;
+DROP TABLE audit_anchor;
+DROP TABLE audit_head;
 DROP TABLE audit_event;
 DROP TABLE assertion_seen;
 DROP TABLE access_token;

@@ -205,7 +205,9 @@ CREATE TABLE assertion_seen (
 CREATE INDEX assertion_seen_by_end ON assertion_seen (expires_at);
 
 CREATE TABLE audit_event (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER PRIMARY KEY,
+    lane BIGINT NOT NULL,
+    position BIGINT NOT NULL,
     id TEXT NOT NULL,
     at BIGINT NOT NULL,
     kind TEXT NOT NULL,
@@ -215,7 +217,40 @@ CREATE TABLE audit_event (
     resource_id TEXT,
     address TEXT,
     request_id TEXT,
-    detail TEXT NOT NULL
+    detail TEXT NOT NULL,
+    salt BLOB,
+    commitment BLOB NOT NULL,
+    hash BLOB NOT NULL
 );
+CREATE UNIQUE INDEX audit_event_by_place ON audit_event (lane, position);
 CREATE INDEX audit_event_by_time ON audit_event (at);
+CREATE INDEX audit_event_by_kind ON audit_event (kind, at);
 CREATE INDEX audit_event_by_user ON audit_event (user_id, at) WHERE user_id IS NOT NULL;
+CREATE INDEX audit_event_by_client ON audit_event (client_id, at) WHERE client_id IS NOT NULL;
+
+-- The end of each lane of the chain; no mac before the first record.
+CREATE TABLE audit_head (
+    lane BIGINT NOT NULL PRIMARY KEY,
+    count BIGINT NOT NULL,
+    hash BLOB NOT NULL,
+    mac BLOB
+);
+INSERT INTO audit_head (lane, count, hash) VALUES (0, 0, x'0000000000000000000000000000000000000000000000000000000000000000');
+
+-- The place up to which retention has removed a lane's beginning.
+CREATE TABLE audit_anchor (
+    lane BIGINT NOT NULL PRIMARY KEY,
+    count BIGINT NOT NULL,
+    hash BLOB NOT NULL,
+    mac BLOB NOT NULL
+);
+
+CREATE TABLE audit_checkpoint (
+    lane BIGINT NOT NULL,
+    count BIGINT NOT NULL,
+    hash BLOB NOT NULL,
+    mac BLOB NOT NULL,
+    at BIGINT NOT NULL,
+    statement TEXT NOT NULL,
+    PRIMARY KEY (lane, count)
+);

@@ -53,6 +53,18 @@ impl Database {
         }
     }
 
+    /// What somebody does who has got hold of the database and of nothing else.
+    pub fn tamper(&self, sql: &str) {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                SqliteConnection::establish(&path.to_string_lossy()).unwrap().batch_execute(sql).unwrap();
+            }
+            DatabaseUrl::Postgres(url) => {
+                PgConnection::establish(url).unwrap().batch_execute(sql).unwrap();
+            }
+        }
+    }
+
     pub const fn is_postgres(&self) -> bool {
         self.server.is_some()
     }

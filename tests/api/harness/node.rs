@@ -100,6 +100,19 @@ impl Node {
         node
     }
 
+    /// A second node whose operator has decided otherwise.
+    pub fn second_with(&self, policy: Policy) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let database = Arc::clone(&self.database);
+        let mut node = launch(listener, database, self.clock.clone(), policy, TrustedProxies::default());
+        node.notes.clone_from(&self.notes);
+        node
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
     pub fn issuer(&self) -> &str {
         self.core.policy.issuer.as_str()
     }
