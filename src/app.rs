@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::flow::core::Core;
@@ -54,6 +55,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
     let view = live::load(&store, &master, &policy, now).await?;
     let fetcher = Fetcher::new(policy.allow_private_networks);
     Ok(Core {
+        passkeys: Passkeys::new(&policy.issuer),
         store,
         key_sets: KeySets::new(fetcher.clone()),
         documents: Documents::new(fetcher),

@@ -17,7 +17,9 @@ use crate::telemetry::{Metrics, RequestSpan};
 use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
-use crate::web::{account, assets, authorize, consent, home, login, logout, second_step, security, setup};
+use crate::web::{
+    account, assets, authorize, consent, home, login, logout, passkeys, second_step, security, setup,
+};
 
 /// How a route knows its caller. Every route names one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +90,8 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(login::get))
                 .route(web::post().to(login::post)),
         )
+        .service(route("/login/passkey", Access::Public, POST).route(web::post().to(passkeys::ask)))
+        .service(route("/login/passkey/finish", Access::Public, POST).route(web::post().to(passkeys::finish)))
         .service(
             route("/login/second", Access::Public, FORM)
                 .route(web::get().to(second_step::get))
@@ -127,6 +131,17 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(
             route("/account/security/authenticator/remove", Access::Person, POST)
                 .route(web::post().to(security::remove_authenticator)),
+        )
+        .service(
+            route("/account/security/passkeys", Access::Person, POST).route(web::post().to(passkeys::add)),
+        )
+        .service(
+            route("/account/security/passkeys/new", Access::Person, POST)
+                .route(web::post().to(passkeys::ask_for_new)),
+        )
+        .service(
+            route("/account/security/passkeys/remove", Access::Person, POST)
+                .route(web::post().to(passkeys::remove)),
         )
         .service(
             route("/account/security/recovery-codes", Access::Person, POST)

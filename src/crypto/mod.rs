@@ -7,6 +7,7 @@ mod compact;
 mod jwk;
 pub mod keyring;
 pub mod one_time;
+pub mod passkey;
 pub mod password;
 pub mod seal;
 

@@ -8,6 +8,7 @@ use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
+use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::document::Documents;
@@ -34,6 +35,8 @@ pub struct Core {
     pub rng: Arc<dyn Rng>,
     /// The key under which secrets are sealed.
     pub master: MasterKey,
+    /// Passkeys.
+    pub passkeys: Passkeys,
     /// Password hashing, bounded.
     pub hasher: PasswordHasher,
     /// Metadata documents of clients.

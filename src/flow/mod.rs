@@ -19,6 +19,7 @@ pub mod keys;
 pub mod live;
 pub mod login;
 pub mod mint;
+pub mod passkeys;
 pub mod people;
 pub mod refresh;
 pub mod register;

@@ -51,8 +51,11 @@ pub enum Shown {
     Code(String),
     /// One of their recovery codes.
     RecoveryCode(String),
-    /// A passkey of theirs that has just been verified.
-    Passkey,
+    /// A passkey of theirs.
+    Passkey {
+        /// Whether its answer holds.
+        holds: bool,
+    },
     /// The first code of an authenticator app that they are setting up on the way.
     NewAuthenticator {
         /// What they were offered.
@@ -198,7 +201,7 @@ pub async fn take(core: &Core, caller: &Caller, waiting: &Waiting, shown: Shown)
         Shown::RecoveryCode(code) => {
             (Method::OneTimeCode, Some(Proof::Recovery(own::recovery_digest(core, user, &code))))
         }
-        Shown::Passkey => (Method::Passkey, Some(Proof::Passkey)),
+        Shown::Passkey { holds } => (Method::Passkey, holds.then_some(Proof::Passkey)),
         Shown::NewAuthenticator { offer, code } => {
             let step = one_time::step_of(&offer.secret, &code, now);
             let proof = step.filter(|_| !waiting.held.any()).map(|step| {

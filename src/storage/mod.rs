@@ -16,6 +16,7 @@ pub mod grants;
 pub mod keys;
 mod migrate;
 pub mod own_events;
+pub mod passkeys;
 pub mod registration_tokens;
 pub mod resources;
 mod row;

@@ -78,6 +78,10 @@ typed_id!(
     SessionId
 );
 typed_id!(
+    /// A passkey.
+    PasskeyId
+);
+typed_id!(
     /// One audit record.
     AuditId
 );

@@ -11,6 +11,7 @@ pub mod id;
 pub mod issuer;
 pub mod key;
 pub mod network;
+pub mod passkey;
 pub mod pkce;
 pub mod policy;
 pub mod random;

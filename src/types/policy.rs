@@ -74,6 +74,10 @@ fixed! {
     EVENTS_ON_A_PAGE: i64 = 25;
     /// Events in the export of a person's own data, the newest.
     EVENTS_EXPORTED: i64 = 10_000;
+    /// Passkeys that a person may have.
+    MAX_PASSKEYS: usize = 20;
+    /// Longest name of a passkey in characters.
+    MAX_PASSKEY_NAME: usize = 64;
     /// Recovery codes that a person gets at once.
     RECOVERY_CODES: usize = 10;
     /// Random bytes of a recovery code.

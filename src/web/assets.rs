@@ -9,13 +9,14 @@ use super::site::Site;
 use crate::types::token::TokenDigest;
 
 const STYLESHEET: &str = include_str!("../../static/postern.css");
+const PASSKEYS: &str = include_str!("../../static/passkey.js");
 const ICON: &str = include_str!("../../static/favicon.svg");
 
 /// A mark that changes when the assets do.
 #[must_use]
 pub fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| fingerprint(format!("{STYLESHEET}{ICON}").as_bytes()))
+    VERSION.get_or_init(|| fingerprint(format!("{STYLESHEET}{ICON}{PASSKEYS}").as_bytes()))
 }
 
 /// A short mark of some bytes.
@@ -29,6 +30,7 @@ pub async fn get(name: web::Path<String>, site: web::Data<Site>) -> HttpResponse
     match name.as_str() {
         "postern.css" => asset("text/css; charset=utf-8", STYLESHEET.into()),
         "favicon.svg" => asset("image/svg+xml", ICON.into()),
+        "passkey.js" => asset("text/javascript; charset=utf-8", PASSKEYS.into()),
         "brand.css" => match &site.brand.sheet {
             Some(sheet) => asset("text/css; charset=utf-8", sheet.clone().into()),
             None => HttpResponse::NotFound().finish(),

@@ -87,6 +87,25 @@ pub async fn post(
     }
 }
 
+/// The sign-in page after a passkey that did not do.
+pub(super) async fn answer(
+    request: &HttpRequest,
+    core: &Core,
+    site: &Site,
+    login: &Login,
+    resume: &str,
+) -> HttpResponse {
+    let (status, what, mark) = match login {
+        Login::Wait(wait) => {
+            let seconds = wait.as_secs().max(1);
+            (StatusCode::TOO_MANY_REQUESTS, LoginProblem::Throttled { seconds }, "login_throttled")
+        }
+        _ => (StatusCode::UNAUTHORIZED, LoginProblem::Passkey, "login_failed"),
+    };
+    let (view, cookie) = login_page(request, core, site, resume, String::new(), Some(what)).await;
+    marked(page(status, &view, Leads::Away, cookie), mark)
+}
+
 /// Where a browser goes whose person has proved who they are; everything but a welcome or a second step leads back to
 /// the sign-in page.
 #[must_use]
@@ -121,6 +140,7 @@ pub async fn login_page(
         problem: what,
         csrf,
         continue_to: resume.to_owned(),
+        passkeys: core.passkeys.work(),
     };
     (view, cookie)
 }

@@ -9,6 +9,7 @@ pub mod home;
 pub mod login;
 pub mod logout;
 pub mod page;
+pub mod passkeys;
 pub mod second_step;
 pub mod security;
 pub mod setup;

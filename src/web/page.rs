@@ -4,7 +4,9 @@ use actix_web::cookie::Cookie;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
@@ -61,6 +63,17 @@ pub fn page<T: Template>(
         builder.cookie(cookie);
     }
     builder.body(html)
+}
+
+/// Lets a page load the one script of ours.
+#[must_use]
+pub fn with_script(mut answer: HttpResponse) -> HttpResponse {
+    let known = answer.headers().get(CONTENT_SECURITY_POLICY).and_then(|value| value.to_str().ok());
+    let policy = format!("{}; script-src 'self'", known.unwrap_or("default-src 'none'"));
+    if let Ok(value) = HeaderValue::from_str(&policy) {
+        answer.headers_mut().insert(CONTENT_SECURITY_POLICY, value);
+    }
+    answer
 }
 
 /// Sends the browser elsewhere, always with GET: 307 would repeat a form with its password (RFC 9700 §4.12).

@@ -117,13 +117,13 @@ pub async fn cancel(
 
 /// What a page of the second step shows.
 pub(super) struct Shows<'a> {
-    resume: &'a str,
+    pub(super) resume: &'a str,
     /// Why the last try failed.
     pub(super) what: Option<SecondProblem>,
     /// What to say when what is shown does not hold.
     pub(super) wrong: SecondProblem,
     /// What was offered already, sealed.
-    offer: String,
+    pub(super) offer: String,
 }
 
 impl<'a> Shows<'a> {
@@ -181,7 +181,7 @@ pub(super) fn show(
             continue_to: shows.resume.to_owned(),
             email: waiting.user.email.clone(),
             authenticator: waiting.held.authenticator.is_some(),
-            passkey: false,
+            passkey: waiting.held.passkeys > 0 && core.passkeys.work(),
             recovery: waiting.held.recovery_codes > 0,
             more: waiting.step.from.is_some(),
             problem: shows.what,

@@ -9,13 +9,14 @@ use super::page::{Leads, fault, moment, page, past, redirect};
 use super::second_step::picture;
 use super::site::Site;
 use super::view::{
-    EnrolPage, EventLine, PasswordFault, RecoveryPage, SecondProblem, SecurityDone, SecurityPage,
+    EnrolPage, EventLine, PasskeyLine, PasswordFault, RecoveryPage, SecondProblem, SecurityDone, SecurityPage,
 };
 use crate::account::password::PasswordProblem;
 use crate::flow::account::{self as own, Changed};
 use crate::flow::core::Core;
 use crate::flow::factors::{self, Added, Offer};
 use crate::flow::login::{Login, SignedIn};
+use crate::flow::passkeys;
 use crate::flow::second_step::step_up;
 use crate::oauth::params::Params;
 use crate::storage::own_events::OwnEvent;
@@ -237,9 +238,9 @@ pub(super) async fn show(
         let held = factors::held(core, person.user.id).await?;
         let (events, older) = own::events(core, person, before).await?;
         let apps = own::app_names(core, &events).await?;
-        Ok((held, events, older, apps))
+        Ok((held, events, older, apps, passkeys::list(core, person.user.id).await?))
     };
-    let (held, events, older, apps) = match read.await {
+    let (held, events, older, apps, passkeys) = match read.await {
         Ok(read) => read,
         Err(cause) => return fault(request, site, &cause),
     };
@@ -264,8 +265,16 @@ pub(super) async fn show(
         must: person.user.second_factor_required,
         authenticator: held.authenticator.map(|(added, used)| (moment(added), used.map(|at| past(at, now)))),
         recovery_codes: held.any().then_some(held.recovery_codes),
-        passkeys: Vec::new(),
-        passkeys_work: false,
+        passkeys: passkeys
+            .into_iter()
+            .map(|passkey| PasskeyLine {
+                id: passkey.id.to_string(),
+                name: passkey.name,
+                added: moment(passkey.created_at),
+                used: passkey.last_used_at.map(|at| past(at, now)),
+            })
+            .collect(),
+        passkeys_work: core.passkeys.work(),
         events: events.iter().map(|event| line(event, &apps, now)).collect(),
         older,
         later: before.is_some(),

@@ -120,6 +120,12 @@ impl Site {
         })
     }
 
+    /// A mark of this browser that can be kept; empty for one that has no cookie of ours.
+    #[must_use]
+    pub fn browser_mark(&self, request: &HttpRequest) -> String {
+        self.seed_of(request).map(|seed| seed.digest().hex()).unwrap_or_default()
+    }
+
     fn seed_of(&self, request: &HttpRequest) -> Option<Token> {
         Token::parse(TokenKind::Session, request.cookie(&self.browser_cookie)?.value())
     }

@@ -8,6 +8,7 @@ mod account;
 mod consent;
 mod error;
 mod login;
+mod passkey;
 mod plain;
 mod second;
 mod security;
@@ -19,6 +20,7 @@ pub use consent::{
 };
 pub use error::{ErrorPage, Problem};
 pub use login::{Asker, LoginPage, LoginProblem};
+pub use passkey::{Does, PasskeyPage};
 pub use plain::{DonePage, HomePage, LoggedOutPage, LogoutPage, Outcome};
 pub use second::{EnrolPage, Picture, RecoveryPage, SecondPage, SecondProblem};
 pub use security::{EventLine, PasskeyLine, PasswordFault, SecurityDone, SecurityPage};

@@ -79,6 +79,7 @@ fn logins() -> Vec<(&'static str, String)> {
         problem: None,
         csrf: "csrf-value".into(),
         continue_to: "/t1/authorize?request=request-value".into(),
+        passkeys: true,
     };
     let again =
         |problem| LoginPage { email: "ada@example.com".into(), problem: Some(problem), ..page.clone() };
@@ -90,6 +91,7 @@ fn logins() -> Vec<(&'static str, String)> {
         ("login-email", html(&LoginPage { problem: Some(LoginProblem::EmailMissing), ..page.clone() })),
         ("login-throttled", html(&again(LoginProblem::Throttled { seconds: 30 }))),
         ("login-expired", html(&again(LoginProblem::FormExpired))),
+        ("login-passkey", html(&again(LoginProblem::Passkey))),
         ("login-fresh", html(&again(LoginProblem::Fresh))),
         ("login-confirm", html(&again(LoginProblem::Confirm))),
         ("setup", html(&setup(None))),
@@ -300,7 +302,21 @@ fn seconds() -> Vec<(&'static str, String)> {
         older: Some(41),
         later: true,
     };
+    let passkey = PasskeyPage {
+        shell: shell(),
+        does: Does::Use,
+        action: "/t1/login/passkey/finish".into(),
+        csrf: "csrf-value".into(),
+        continue_to: "request-value".into(),
+        ceremony: "ceremony-value".into(),
+        options: "{}".into(),
+        second: true,
+        name: "Firefox on Linux".into(),
+        back: "/t1/login".into(),
+    };
     vec![
+        ("passkey", html(&passkey)),
+        ("passkey-make", html(&PasskeyPage { does: Does::Make, second: false, ..passkey })),
         ("second", html(&second)),
         (
             "second-wrong",

@@ -20,6 +20,8 @@ pub struct LoginPage {
     pub csrf: String,
     /// Where to go afterwards: a path on this issuer that the handler has checked.
     pub continue_to: String,
+    /// Whether passkeys can be used at this address.
+    pub passkeys: bool,
 }
 
 /// The app on whose behalf the person is asked to sign in.
@@ -45,6 +47,8 @@ pub enum LoginProblem {
         /// Whole seconds, at least one.
         seconds: u64,
     },
+    /// The passkey is not known here, or did not hold.
+    Passkey,
     /// The form was too old, or not one that this browser was given.
     FormExpired,
     /// The request wants a fresh sign-in (`prompt=login` or `max_age`); no mistake of the person.
