@@ -88,7 +88,7 @@ impl Passkeys {
         let State::New(state) = state else { return None };
         let answer: RegisterPublicKeyCredential = serde_json::from_str(answer).ok()?;
         let made = self.0.as_ref()?.finish_passkey_registration(&answer, state).ok()?;
-        Some(Made { credential_id: made.cred_id().to_vec(), credential: serde_json::to_string(&made).ok()? })
+        Some(Made { credential_id: made.cred_id().clone(), credential: serde_json::to_string(&made).ok()? })
     }
 
     /// Asks for one of these passkeys, or with none for any.

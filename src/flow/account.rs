@@ -19,6 +19,7 @@ use crate::types::id::SessionId;
 use crate::types::policy::{EVENTS_EXPORTED, EVENTS_ON_A_PAGE, MAX_PASSWORD};
 use crate::types::secret::Secret;
 use crate::types::session::Session;
+use crate::types::time::Timestamp;
 use crate::types::user::Email;
 
 /// What concerns the safety of an account, of all that is recorded about it.
@@ -224,7 +225,7 @@ pub async fn export(core: &Core, caller: &Caller, person: &SignedIn) -> Result<V
     let held = factors::held(core, user).await?;
     let browsers = browsers(core, person).await?;
     let events =
-        core.store.read(move |tx| own_events::list(tx, user, &AuditKind::ALL, None, EVENTS_EXPORTED)).await?;
+        core.store.read(move |tx| own_events::list(tx, user, AuditKind::ALL, None, EVENTS_EXPORTED)).await?;
     let mut event = core.event(AuditKind::DataExported, caller, now);
     event.user_id = Some(user);
     core.store.write(move |tx| audit::append(tx, &event)).await?;
@@ -265,7 +266,7 @@ fn told_factors(held: &Held) -> Value {
     json!({
         "authenticator_app": held.authenticator.map(|(added, used)| json!({
             "added_at": added.rfc3339(),
-            "last_used_at": used.map(|at| at.rfc3339()),
+            "last_used_at": used.map(Timestamp::rfc3339),
         })),
         "passkeys": held.passkeys,
         "recovery_codes_left": held.recovery_codes,
@@ -282,8 +283,8 @@ fn told_access(access: &Access) -> Value {
         "permissions": grant.scopes,
         "allowed_at": grant.created_at.rfc3339(),
         "ends_at": grant.expires_at.rfc3339(),
-        "last_used_at": grant.last_used_at.map(|at| at.rfc3339()),
+        "last_used_at": grant.last_used_at.map(Timestamp::rfc3339),
         "last_used_from": grant.last_used_address,
-        "ended_at": grant.revoked_at.map(|at| at.rfc3339()),
+        "ended_at": grant.revoked_at.map(Timestamp::rfc3339),
     })
 }

@@ -167,7 +167,7 @@ enum Proof {
     Step(i64),
     Recovery(TokenDigest),
     Passkey,
-    Enrol { sealed: Vec<u8>, step: i64, codes: Vec<TokenDigest>, added: AuditEvent },
+    Enrol { sealed: Vec<u8>, step: i64, codes: Vec<TokenDigest>, added: Box<AuditEvent> },
 }
 
 /// Takes the second step: [`Login::Welcome`], [`Login::Wait`], or [`Login::Mismatch`] for a proof that does not hold,
@@ -209,7 +209,12 @@ pub async fn take(core: &Core, caller: &Caller, waiting: &Waiting, shown: Shown)
                 (recovery_codes, digests) = own::new_recovery_codes(core, user);
                 let mut added = core.event(AuditKind::AuthenticatorAdded, caller, now);
                 added.user_id = Some(user);
-                Proof::Enrol { sealed: own::seal(core, user, &offer.secret), step, codes: digests, added }
+                Proof::Enrol {
+                    sealed: own::seal(core, user, &offer.secret),
+                    step,
+                    codes: digests,
+                    added: Box::new(added),
+                }
             });
             (Method::OneTimeCode, proof)
         }

@@ -1,5 +1,7 @@
 //! `/login/second`: the second step of signing in, and setting one up where it is needed to go on.
 
+use std::fmt::Write as _;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -259,7 +261,7 @@ pub(super) fn picture(text: &str) -> Picture {
     let mut path = String::new();
     for (at, color) in code.to_colors().into_iter().enumerate() {
         if color == Color::Dark {
-            path.push_str(&format!("M{} {}h1v1h-1z", at % width + QUIET, at / width + QUIET));
+            let _ = write!(path, "M{} {}h1v1h-1z", at % width + QUIET, at / width + QUIET);
         }
     }
     Picture { side: width + 2 * QUIET, path }

@@ -66,6 +66,29 @@ test('the keyboard goes through it in the order that the eye does', async () => 
   assert.equal(stops.filter(stop => /^Remove the access of .* to Notes$/.test(stop)).length, 2, stops.join(' | '));
 });
 
+test('some of it is taken back, and the rest stays', async () => {
+  const { page } = visitor;
+  await page.getByText('Take some of it back').click();
+  const fold = page.locator('details[open]');
+  await visitor.look('account-narrow');
+  await fold.getByLabel('Add notes in your name').uncheck();
+  await visitor.press('Keep only these for Claude Code');
+  assert.equal(await visitor.text('[role=status]'), 'Changed. Claude Code can do only what you left it, from now on.');
+  assert.doesNotMatch(await visitor.text('.stack'), /Add notes in your name/);
+  await until('the old token is refused', async () => (await mcp(tokens['Claude Code'].access_token)).status === 401, 2);
+  const app = apps[0];
+  const response = await fetch(`${postern.issuer}/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: tokens['Claude Code'].refresh_token,
+      client_id: app.id,
+    }),
+  });
+  tokens['Claude Code'] = await response.json();
+  assert.equal(tokens['Claude Code'].scope, 'notes:read');
+});
+
 test('Remove stops the app at once, says what it did, and leaves the others alone', async () => {
   assert.equal((await mcp(tokens['Claude Code'].access_token)).status, 200);
   await visitor.press('Remove the access of Claude Code to Notes');

@@ -127,12 +127,12 @@ describe('signing in', () => {
     await visitor.leave();
   });
 
-  test('by itself it is about one’s access, and the keyboard needs three stops', async () => {
+  test('by itself it is about one’s access, and the keyboard comes by everything in order', async () => {
     const visitor = await atLogin();
     assert.match(await visitor.text(), /see and change which apps have access in your name/);
     assert.equal(await visitor.focused(), 'email');
     await visitor.look('login', { leadsAway: true });
-    assert.deepEqual(await visitor.tabStops(), ['Postern', 'E-mail', 'Password', 'Sign in']);
+    assert.deepEqual(await visitor.tabStops(), ['Postern', 'E-mail', 'Password', 'Sign in', 'Use a passkey']);
     const { page } = visitor;
     assert.equal(await page.getByLabel('E-mail').getAttribute('autocomplete'), 'username');
     assert.equal(await page.getByLabel('Password').getAttribute('autocomplete'), 'current-password');

@@ -7,6 +7,7 @@ use super::Shell;
 /// `GET|POST /login/second`. Posts `code` or `recovery`, with `csrf` and `continue`.
 #[derive(Debug, Clone, Template)]
 #[template(path = "second.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one part of the page is there")]
 pub struct SecondPage {
     /// Frame of the page.
     pub shell: Shell,

@@ -7,6 +7,7 @@ use super::{Moment, Shell};
 /// `GET /account/security`.
 #[derive(Debug, Clone, Template)]
 #[template(path = "security.html")]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one part of the page is there")]
 pub struct SecurityPage {
     /// Frame of the page.
     pub shell: Shell,
