@@ -18,7 +18,7 @@ use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
-    account, assets, authorize, consent, home, login, logout, passkeys, second_step, security, setup,
+    account, admin, assets, authorize, consent, home, login, logout, passkeys, second_step, security, setup,
 };
 
 /// How a route knows its caller. Every route names one.
@@ -32,6 +32,8 @@ pub enum Access {
     Registration,
     /// A person, by session cookie; forms carry an anti-forgery field.
     Person,
+    /// An auditor or an administrator, by session cookie; forms are an administrator's, who has just signed in.
+    Console,
     /// Whoever holds a one-time link.
     Link,
 }
@@ -147,12 +149,46 @@ fn routes(config: &mut web::ServiceConfig) {
             route("/account/security/recovery-codes", Access::Person, POST)
                 .route(web::post().to(security::recovery_codes)),
         )
+        .configure(console_routes)
         .service(route("/static/{name}", Access::Public, READ).route(reading().to(assets::get)))
         .service(route("/health/live", Access::Public, READ).route(reading().to(health::live)))
         .service(route("/health/ready", Access::Public, READ).route(reading().to(health::ready)))
         // With and without the slash, for an issuer with a path.
         .service(route("", Access::Public, READ).route(reading().to(home::get)))
         .service(route("/", Access::Public, READ).route(reading().to(home::get)));
+}
+
+/// The console.
+fn console_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(route("/admin", Access::Console, READ).route(reading().to(admin::overview)))
+        .service(route("/admin/access", Access::Console, READ).route(reading().to(admin::access)))
+        .service(
+            route("/admin/access/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::grant))
+                .route(web::post().to(admin::end_grant)),
+        )
+        .service(route("/admin/people", Access::Console, READ).route(reading().to(admin::people)))
+        .service(
+            route("/admin/people/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::person))
+                .route(web::post().to(admin::change_person)),
+        )
+        .service(route("/admin/apps", Access::Console, READ).route(reading().to(admin::apps)))
+        .service(
+            route("/admin/app", Access::Console, FORM)
+                .route(web::get().to(admin::app))
+                .route(web::post().to(admin::change_app)),
+        )
+        .service(route("/admin/servers", Access::Console, READ).route(reading().to(admin::servers)))
+        .service(route("/admin/servers/{id}", Access::Console, READ).route(reading().to(admin::server)))
+        .service(route("/admin/sessions", Access::Console, READ).route(reading().to(admin::sessions)))
+        .service(
+            route("/admin/keys", Access::Console, FORM)
+                .route(web::get().to(admin::keys))
+                .route(web::post().to(admin::rotate)),
+        )
+        .service(route("/admin/audit", Access::Console, READ).route(reading().to(admin::audit)));
 }
 
 /// The discovery documents: with the issuer's path inserted (RFC 8414 §3.1) and appended (RFC 8414 §5, OpenID Connect

@@ -10,6 +10,7 @@ pub mod client_credentials;
 pub mod clients;
 pub mod code;
 pub mod consent;
+pub mod console;
 pub mod core;
 pub mod documents;
 pub mod factors;

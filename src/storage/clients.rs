@@ -12,7 +12,7 @@ use crate::types::time::Timestamp;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = client, treat_none_as_default_value = false)]
-struct Row {
+pub(super) struct Row {
     id: String,
     kind: String,
     metadata: String,
@@ -45,7 +45,7 @@ impl Row {
         })
     }
 
-    fn read(self) -> Result<Client, StoreError> {
+    pub(super) fn read(self) -> Result<Client, StoreError> {
         let secret = self.secret_digest.map(|d| digest(&d, "client.secret_digest")).transpose()?;
         let registration =
             self.registration_digest.map(|d| digest(&d, "client.registration_digest")).transpose()?;

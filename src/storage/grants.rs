@@ -18,7 +18,7 @@ use crate::types::time::Timestamp;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = table, treat_none_as_default_value = false)]
-struct Row {
+pub(super) struct Row {
     id: String,
     user_id: Option<String>,
     client_id: String,
@@ -35,7 +35,7 @@ struct Row {
 }
 
 impl Row {
-    fn read(self) -> Result<Grant, StoreError> {
+    pub(super) fn read(self) -> Result<Grant, StoreError> {
         let user_id = self.user_id.map(|id| need(UserId::parse(&id), "access_grant.user_id")).transpose()?;
         Ok(Grant {
             id: need(GrantId::parse(&self.id), "access_grant.id")?,

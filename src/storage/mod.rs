@@ -7,6 +7,7 @@ pub mod audit_chain;
 pub mod clients;
 pub mod codes;
 pub mod consents;
+pub mod console;
 mod dialect;
 mod error;
 pub mod factors;

@@ -14,7 +14,7 @@ use crate::types::token::TokenDigest;
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = session, treat_none_as_default_value = false)]
-struct Row {
+pub(super) struct Row {
     id: String,
     digest: Vec<u8>,
     user_id: String,
@@ -28,7 +28,7 @@ struct Row {
 }
 
 impl Row {
-    fn read(self) -> Result<Session, StoreError> {
+    pub(super) fn read(self) -> Result<Session, StoreError> {
         Ok(Session {
             id: need(SessionId::parse(&self.id), "session.id")?,
             digest: digest(&self.digest, "session.digest")?,

@@ -13,7 +13,7 @@ use crate::types::user::{Email, Role, User};
 
 #[derive(Queryable, Insertable)]
 #[diesel(table_name = users)]
-struct Row {
+pub(super) struct Row {
     id: String,
     email: String,
     email_key: String,
@@ -28,7 +28,7 @@ struct Row {
 }
 
 impl Row {
-    fn read(self) -> Result<User, StoreError> {
+    pub(super) fn read(self) -> Result<User, StoreError> {
         Ok(User {
             id: need(UserId::parse(&self.id), "users.id")?,
             email: self.email,

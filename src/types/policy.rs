@@ -118,6 +118,8 @@ fixed! {
     AUDIT_WALK: i64 = 1_000;
     /// How often the state of the audit log is signed, when it has moved.
     CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+    /// Rows on one page of a list in the console.
+    CONSOLE_PAGE: i64 = 50;
     /// Rows that one sweep statement deletes at most.
     SWEEP_BATCH: i64 = 1_000;
     /// Shortest password in characters (NIST SP 800-63B §5.1.1.2 asks for at least 8).

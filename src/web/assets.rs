@@ -10,13 +10,14 @@ use crate::types::token::TokenDigest;
 
 const STYLESHEET: &str = include_str!("../../static/postern.css");
 const PASSKEYS: &str = include_str!("../../static/passkey.js");
+const CONSOLE: &str = include_str!("../../static/console.css");
 const ICON: &str = include_str!("../../static/favicon.svg");
 
 /// A mark that changes when the assets do.
 #[must_use]
 pub fn version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| fingerprint(format!("{STYLESHEET}{ICON}{PASSKEYS}").as_bytes()))
+    VERSION.get_or_init(|| fingerprint(format!("{STYLESHEET}{CONSOLE}{ICON}{PASSKEYS}").as_bytes()))
 }
 
 /// A short mark of some bytes.
@@ -29,6 +30,7 @@ pub fn fingerprint(bytes: &[u8]) -> String {
 pub async fn get(name: web::Path<String>, site: web::Data<Site>) -> HttpResponse {
     match name.as_str() {
         "postern.css" => asset("text/css; charset=utf-8", STYLESHEET.into()),
+        "console.css" => asset("text/css; charset=utf-8", CONSOLE.into()),
         "favicon.svg" => asset("image/svg+xml", ICON.into()),
         "passkey.js" => asset("text/javascript; charset=utf-8", PASSKEYS.into()),
         "brand.css" => match &site.brand.sheet {

@@ -1,6 +1,7 @@
 //! The pages: plain server-rendered HTML that works without JavaScript.
 
 pub mod account;
+pub mod admin;
 pub mod assets;
 pub mod authorize;
 pub mod consent;

@@ -5,7 +5,7 @@ use reqwest::RequestBuilder;
 
 use crate::harness::{Answer, Browser, Node};
 
-const ROUTES: [&str; 22] = [
+const ROUTES: [&str; 29] = [
     "/",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
@@ -24,6 +24,13 @@ const ROUTES: [&str; 22] = [
     "/setup",
     "/account",
     "/account/remove",
+    "/admin",
+    "/admin/access",
+    "/admin/access/x",
+    "/admin/people/x",
+    "/admin/app",
+    "/admin/audit",
+    "/admin/keys",
     "/static/postern.css",
     "/static/..%2f..%2fetc%2fpasswd",
     "/health/live",

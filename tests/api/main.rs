@@ -12,6 +12,7 @@
 mod harness;
 
 mod account;
+mod admin;
 mod audit;
 mod authorize;
 mod clients;

@@ -1,0 +1,251 @@
+//! What the console shows: lists with the names that belong to them, and how often things have happened lately.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::core::Core;
+use super::failure::Fault;
+use crate::storage::audit::{self, AuditFilter};
+use crate::storage::grants::GrantFilter;
+use crate::storage::{StoreError, Tx, audit_chain, clients, console, sessions, users};
+use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::client::{Client, ClientId};
+use crate::types::grant::Grant;
+use crate::types::id::{GrantId, SessionId, UserId};
+use crate::types::policy::CONSOLE_PAGE;
+use crate::types::session::Session;
+use crate::types::time::Timestamp;
+use crate::types::user::User;
+
+/// The people and apps that the rows of a page name.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// People by id.
+    pub people: HashMap<UserId, User>,
+    /// Apps by id.
+    pub apps: HashMap<ClientId, Client>,
+}
+
+/// One list of one page, and from where the next goes on.
+#[derive(Clone, Debug)]
+pub struct Page<T, K> {
+    /// What it shows.
+    pub rows: Vec<T>,
+    /// The key of the last row, when there is more.
+    pub next: Option<K>,
+}
+
+impl<T, K> Page<T, K> {
+    fn of(mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Self {
+        let full = rows.len() > usize::try_from(CONSOLE_PAGE).unwrap_or(usize::MAX);
+        rows.truncate(usize::try_from(CONSOLE_PAGE).unwrap_or(usize::MAX));
+        let next = rows.last().filter(|_| full).map(key);
+        Self { rows, next }
+    }
+}
+
+/// People by address.
+///
+/// # Errors
+/// A fault.
+pub async fn people(core: &Core, prefix: String, after: String) -> Result<Page<User, String>, Fault> {
+    let rows = core.store.read(move |tx| console::people(tx, &prefix, &after, CONSOLE_PAGE + 1)).await?;
+    Ok(Page::of(rows, |user| user.email.to_lowercase()))
+}
+
+/// Apps by id.
+///
+/// # Errors
+/// A fault.
+pub async fn apps(core: &Core, part: String, after: String) -> Result<Page<Client, String>, Fault> {
+    let rows = core.store.read(move |tx| console::apps(tx, &part, &after, CONSOLE_PAGE + 1)).await?;
+    Ok(Page::of(rows, |client| client.id.as_str().to_owned()))
+}
+
+/// The access map: who lets what app do what where, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn access(
+    core: &Core,
+    filter: GrantFilter,
+    before: Option<GrantId>,
+) -> Result<(Page<Grant, GrantId>, Names), Fault> {
+    let (rows, names) = core
+        .store
+        .read(move |tx| {
+            let rows = console::access(tx, &filter, before, CONSOLE_PAGE + 1)?;
+            let people = rows.iter().filter_map(|grant| grant.user_id);
+            let apps = rows.iter().map(|grant| grant.client_id.clone());
+            let names = names(tx, people, apps)?;
+            Ok((rows, names))
+        })
+        .await?;
+    Ok((Page::of(rows, |grant| grant.id), names))
+}
+
+/// Sessions, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn sessions(
+    core: &Core,
+    before: Option<SessionId>,
+) -> Result<(Page<Session, SessionId>, Names), Fault> {
+    let (rows, names) = core
+        .store
+        .read(move |tx| {
+            let rows = console::sessions(tx, before, CONSOLE_PAGE + 1)?;
+            let names = names(tx, rows.iter().map(|session| session.user_id), [].into_iter())?;
+            Ok((rows, names))
+        })
+        .await?;
+    Ok((Page::of(rows, |session| session.id), names))
+}
+
+/// Audit records, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn events(core: &Core, filter: AuditFilter) -> Result<(Page<AuditEvent, i64>, Names), Fault> {
+    let (rows, names) = core
+        .store
+        .read(move |tx| {
+            let filter = AuditFilter { limit: Some(CONSOLE_PAGE + 1), ..filter };
+            let rows = audit::page(tx, &filter)?;
+            let people = rows.iter().filter_map(|(_, event)| event.user_id);
+            let apps = rows.iter().filter_map(|(_, event)| event.client_id.clone());
+            let names = names(tx, people, apps)?;
+            Ok((rows, names))
+        })
+        .await?;
+    let page = Page::of(rows, |(place, _)| *place);
+    Ok((Page { rows: page.rows.into_iter().map(|(_, event)| event).collect(), next: page.next }, names))
+}
+
+fn names(
+    tx: &mut Tx<'_>,
+    people: impl Iterator<Item = UserId>,
+    apps: impl Iterator<Item = ClientId>,
+) -> Result<Names, StoreError> {
+    let mut people: Vec<UserId> = people.collect();
+    people.sort_unstable();
+    people.dedup();
+    let mut apps: Vec<ClientId> = apps.collect();
+    apps.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    apps.dedup();
+    Ok(Names {
+        people: console::people_of(tx, &people)?.into_iter().map(|user| (user.id, user)).collect(),
+        apps: console::apps_of(tx, &apps)?.into_iter().map(|client| (client.id.clone(), client)).collect(),
+    })
+}
+
+/// One person and their sign-ins.
+///
+/// # Errors
+/// A fault.
+pub async fn person(core: &Core, id: UserId) -> Result<Option<(User, Vec<Session>)>, Fault> {
+    Ok(core
+        .store
+        .read(move |tx| {
+            let Some(user) = users::find(tx, id)? else { return Ok(None) };
+            Ok(Some((user, sessions::list_by_user(tx, id)?)))
+        })
+        .await?)
+}
+
+/// One app and the versions of its metadata document, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn app(
+    core: &Core,
+    id: ClientId,
+) -> Result<Option<(Client, Vec<clients::DocumentVersion>)>, Fault> {
+    Ok(core
+        .store
+        .read(move |tx| {
+            let Some(client) = clients::find(tx, &id)? else { return Ok(None) };
+            Ok(Some((client, clients::documents(tx, &id, CONSOLE_PAGE)?)))
+        })
+        .await?)
+}
+
+/// How often some things happened, in equal steps up to now, oldest first.
+#[derive(Clone, Debug)]
+pub struct Series {
+    /// What is counted together.
+    pub kinds: &'static [AuditKind],
+    /// One count a step.
+    pub counts: Vec<i64>,
+}
+
+/// What the overview tells.
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The last day, by hours.
+    pub day: Vec<Series>,
+    /// The last week, by days.
+    pub week: Vec<Series>,
+    /// Browsers seen within the last hour.
+    pub active: i64,
+    /// When the audit log was last signed.
+    pub signed_at: Option<Timestamp>,
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Counts what an overview shows.
+///
+/// # Errors
+/// A fault.
+pub async fn overview(core: &Core, groups: &'static [&'static [AuditKind]]) -> Result<Overview, Fault> {
+    let now = core.now();
+    Ok(core
+        .store
+        .read(move |tx| {
+            Ok(Overview {
+                day: count(tx, groups, now, (HOUR, 24))?,
+                week: count(tx, groups, now, (DAY, 7))?,
+                active: console::sessions_seen(tx, now.minus(HOUR))?,
+                signed_at: audit_chain::newest_checkpoint(tx)?,
+            })
+        })
+        .await?)
+}
+
+fn count(
+    tx: &mut Tx<'_>,
+    groups: &'static [&'static [AuditKind]],
+    now: Timestamp,
+    (step, steps): (Duration, u32),
+) -> Result<Vec<Series>, StoreError> {
+    let mut all = Vec::with_capacity(groups.len());
+    for kinds in groups.iter().copied() {
+        let mut counts = Vec::new();
+        for back in (0..steps).rev() {
+            let (from, to) = (now.minus(step * (back + 1)), now.minus(step * back));
+            // The last step ends after the present, so that what happens now is in it.
+            let to = if back == 0 { to.plus(Duration::from_secs(1)) } else { to };
+            let mut total = 0;
+            for kind in kinds {
+                total += console::happened(tx, *kind, from, to)?;
+            }
+            counts.push(total);
+        }
+        all.push(Series { kinds, counts });
+    }
+    Ok(all)
+}
+
+/// Whether this person is the only administrator who could still sign in.
+///
+/// # Errors
+/// A fault.
+pub async fn is_last_administrator(core: &Core, user: &User) -> Result<bool, Fault> {
+    if user.role != crate::types::user::Role::Admin || user.disabled_at.is_some() {
+        return Ok(false);
+    }
+    Ok(core.store.read(console::administrators).await? <= 1)
+}

@@ -1,0 +1,146 @@
+//! Pages of the console's lists. Every one goes on from a key, so that the hundredth page costs what the first does.
+
+use diesel::prelude::*;
+
+use super::error::StoreError;
+use super::schema::{access_grant, audit_event, client, session, users};
+use super::store::Tx;
+use super::{clients, grants, sessions, users as people};
+use crate::types::audit::AuditKind;
+use crate::types::client::{Client, ClientId};
+use crate::types::grant::Grant;
+use crate::types::id::{GrantId, SessionId};
+use crate::types::session::Session;
+use crate::types::time::Timestamp;
+use crate::types::user::User;
+
+/// People whose address begins with `prefix`, by address, after the one with `after`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn people(tx: &mut Tx<'_>, prefix: &str, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
+    // A range, which an index serves on both databases, where LIKE would depend on the collation.
+    let from = prefix.to_lowercase();
+    let to = format!("{from}\u{10ffff}");
+    let rows: Vec<people::Row> = users::table
+        .filter(users::email_key.gt(after.to_owned()))
+        .filter(users::email_key.ge(from))
+        .filter(users::email_key.lt(to))
+        .order(users::email_key.asc())
+        .limit(limit)
+        .load(tx.connection())?;
+    rows.into_iter().map(people::Row::read).collect()
+}
+
+/// Apps that have `part` in their id or their metadata, by id, after the one with `after`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn apps(tx: &mut Tx<'_>, part: &str, after: &str, limit: i64) -> Result<Vec<Client>, StoreError> {
+    let mut query = client::table.order(client::id.asc()).limit(limit).into_boxed();
+    query = query.filter(client::id.gt(after.to_owned()));
+    if !part.is_empty() {
+        let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let pattern = format!("%{escaped}%");
+        let found = client::id.like(pattern.clone()).escape('\\');
+        query = query.filter(found.or(client::metadata.like(pattern).escape('\\')));
+    }
+    let rows: Vec<clients::Row> = query.load(tx.connection())?;
+    rows.into_iter().map(clients::Row::read).collect()
+}
+
+/// The grants that are meant, newest first, before the one with `before`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn access(
+    tx: &mut Tx<'_>,
+    filter: &grants::GrantFilter,
+    before: Option<GrantId>,
+    limit: i64,
+) -> Result<Vec<Grant>, StoreError> {
+    let mut query = access_grant::table.order(access_grant::id.desc()).limit(limit).into_boxed();
+    if let Some(id) = before {
+        query = query.filter(access_grant::id.lt(id.to_string()));
+    }
+    if let Some(id) = filter.user_id {
+        query = query.filter(access_grant::user_id.eq(id.to_string()));
+    }
+    if let Some(id) = &filter.client_id {
+        query = query.filter(access_grant::client_id.eq(id.as_str().to_owned()));
+    }
+    if let Some(id) = filter.resource_id {
+        query = query.filter(access_grant::resource_id.eq(id.to_string()));
+    }
+    if !filter.ended_too {
+        query = query.filter(access_grant::revoked_at.is_null());
+    }
+    let rows: Vec<grants::Row> = query.load(tx.connection())?;
+    rows.into_iter().map(grants::Row::read).collect()
+}
+
+/// Sessions, newest first, before the one with `before`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn sessions(tx: &mut Tx<'_>, before: Option<SessionId>, limit: i64) -> Result<Vec<Session>, StoreError> {
+    let mut query = session::table.order(session::id.desc()).limit(limit).into_boxed();
+    if let Some(id) = before {
+        query = query.filter(session::id.lt(id.to_string()));
+    }
+    let rows: Vec<sessions::Row> = query.load(tx.connection())?;
+    rows.into_iter().map(sessions::Row::read).collect()
+}
+
+/// How many sessions have been seen since a moment.
+///
+/// # Errors
+/// A fault of the database.
+pub fn sessions_seen(tx: &mut Tx<'_>, since: Timestamp) -> Result<i64, StoreError> {
+    Ok(session::table.filter(session::last_seen_at.ge(since.micros())).count().get_result(tx.connection())?)
+}
+
+/// How often something happened in `[from, to)`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn happened(tx: &mut Tx<'_>, kind: AuditKind, from: Timestamp, to: Timestamp) -> Result<i64, StoreError> {
+    Ok(audit_event::table
+        .filter(audit_event::kind.eq(kind.as_str()))
+        .filter(audit_event::at.ge(from.micros()))
+        .filter(audit_event::at.lt(to.micros()))
+        .count()
+        .get_result(tx.connection())?)
+}
+
+/// How many administrators could sign in.
+///
+/// # Errors
+/// A fault of the database.
+pub fn administrators(tx: &mut Tx<'_>) -> Result<i64, StoreError> {
+    Ok(users::table
+        .filter(users::role.eq("admin"))
+        .filter(users::disabled_at.is_null())
+        .count()
+        .get_result(tx.connection())?)
+}
+
+/// The names of apps, for a page that shows many; those that are gone are left out.
+///
+/// # Errors
+/// A fault of the database.
+pub fn apps_of(tx: &mut Tx<'_>, ids: &[ClientId]) -> Result<Vec<Client>, StoreError> {
+    let ids: Vec<&str> = ids.iter().map(ClientId::as_str).collect();
+    let rows: Vec<clients::Row> = client::table.filter(client::id.eq_any(ids)).load(tx.connection())?;
+    rows.into_iter().map(clients::Row::read).collect()
+}
+
+/// People by their ids, for a page that shows many.
+///
+/// # Errors
+/// A fault of the database.
+pub fn people_of(tx: &mut Tx<'_>, ids: &[crate::types::id::UserId]) -> Result<Vec<User>, StoreError> {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let rows: Vec<people::Row> = users::table.filter(users::id.eq_any(ids)).load(tx.connection())?;
+    rows.into_iter().map(people::Row::read).collect()
+}

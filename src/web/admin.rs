@@ -1,0 +1,200 @@
+//! The console: who has access to what, through which app, and what can be done about it. Auditors see all of it,
+//! administrators act, members see nothing.
+
+mod access;
+mod apps;
+mod audit;
+mod overview;
+mod people;
+mod servers;
+mod sessions;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use url::form_urlencoded::byte_serialize;
+
+pub use access::{get as grant, list as access, post as end_grant};
+pub use apps::{get as app, list as apps, post as change_app};
+pub use audit::get as audit;
+pub use overview::get as overview;
+pub use people::{get as person, list as people, post as change_person};
+pub use servers::{get as server, keys, list as servers, rotate};
+pub use sessions::list as sessions;
+
+use super::door::{self, Form};
+use super::page::{Leads, fault, moment, page, past, problem};
+use super::site::Site;
+use super::view::Problem;
+use super::view::console::{Act, Cell, ConsolePage, Fact, Search, Table};
+use crate::flow::console::Names;
+use crate::flow::core::Core;
+use crate::flow::failure::Fault;
+use crate::flow::login::SignedIn;
+use crate::oauth::params::Params;
+use crate::types::client::{Client, ClientId};
+use crate::types::id::UserId;
+use crate::types::time::Timestamp;
+use crate::types::user::Role;
+
+/// What every page of the console needs.
+struct Desk<'a> {
+    request: &'a HttpRequest,
+    core: &'a Core,
+    site: &'a Site,
+    person: SignedIn,
+}
+
+impl<'a> Desk<'a> {
+    /// For whoever may look.
+    async fn open(request: &'a HttpRequest, core: &'a Core, site: &'a Site) -> Result<Self, HttpResponse> {
+        let person = door::person(request, core, site).await?;
+        door::at_least(request, site, &person, Role::Auditor)?;
+        Ok(Self { request, core, site, person })
+    }
+
+    /// For whoever may act, has just signed in, and uses a form of ours. `back` is the page to come back to.
+    async fn act(
+        request: &'a HttpRequest,
+        payload: web::Payload,
+        core: &'a Core,
+        site: &'a Site,
+        back: &str,
+    ) -> Result<(Self, Form), HttpResponse> {
+        let form = door::form(request, payload, core, site).await?;
+        door::at_least(request, site, &form.person, Role::Admin)?;
+        door::fresh(core, site, &form.person, back)?;
+        Ok((Self { request, core, site, person: form.person.clone() }, form))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
+    /// Whether the person may do more than look.
+    fn may_act(&self) -> bool {
+        self.person.user.role >= Role::Admin
+    }
+
+    fn fault(&self, cause: &Fault) -> HttpResponse {
+        fault(self.request, self.site, cause)
+    }
+
+    fn missing(&self) -> HttpResponse {
+        problem(self.request, self.site, StatusCode::NOT_FOUND, Problem::NotFound)
+    }
+
+    /// A parameter of the address.
+    fn asked(&self, name: &str) -> String {
+        let params = Params::parse(&[self.request.query_string().as_bytes()]).ok();
+        params.and_then(|params| params.value(name).ok().flatten().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// An empty page.
+    fn blank(&self, part: &'static str, title: impl Into<String>, lead: impl Into<String>) -> ConsolePage {
+        let done = DONE.iter().find(|(code, _)| *code == self.asked("done")).map(|(_, words)| *words);
+        let refused =
+            REFUSED.iter().find(|(code, _)| *code == self.asked("refused")).map(|(_, words)| *words);
+        ConsolePage {
+            shell: self.site.shell.clone(),
+            csrf: String::new(),
+            email: self.person.user.email.clone(),
+            part,
+            title: title.into(),
+            lead: lead.into(),
+            done,
+            refused,
+            search: None,
+            numbers: Vec::new(),
+            facts: Vec::new(),
+            tables: Vec::new(),
+            acts: Vec::new(),
+        }
+    }
+
+    /// Shows a page; acts only to whoever may act.
+    fn show(&self, mut view: ConsolePage) -> HttpResponse {
+        let (csrf, cookie) = self.site.anti_forgery(self.core, self.request);
+        view.csrf = csrf;
+        if !self.may_act() {
+            view.acts = Vec::<Act>::new();
+        }
+        page(StatusCode::OK, &view, Leads::Here, cookie)
+    }
+
+    /// An address of the console.
+    fn at(&self, path: &str) -> String {
+        format!("{}/admin{path}", self.site.shell.base)
+    }
+
+    fn named(&self, words: impl Into<String>, path: &str) -> Cell {
+        Cell { words: words.into(), link: Some(self.at(path)), ..Cell::default() }
+    }
+
+    fn person_cell(&self, names: &Names, id: Option<UserId>) -> Cell {
+        let Some(id) = id else { return said("nobody: the app itself") };
+        let words = names.people.get(&id).map_or_else(|| id.to_string(), |user| user.email.clone());
+        self.named(words, &format!("/people/{id}"))
+    }
+
+    fn app_cell(&self, names: &Names, id: &ClientId) -> Cell {
+        let words = names.apps.get(id).map_or_else(|| id.to_string(), Client::display_name);
+        self.named(words, &app_path(id))
+    }
+
+    fn ago(&self, at: Option<Timestamp>) -> Cell {
+        at.map_or_else(|| said("never"), |at| Cell { at: Some(past(at, self.now())), ..Cell::default() })
+    }
+}
+
+/// What was done, by the code that stands in the address after it.
+const DONE: [(&str, &str); 8] = [
+    ("off", "Switched off. Every sign-in and every token is dead."),
+    ("on", "Switched on again."),
+    ("role", "The role was changed."),
+    ("signed-out", "Signed out everywhere."),
+    ("ended", "Ended. Every token under it is dead."),
+    ("rotated", "The next key is published and will take over."),
+    ("cut", "Cut. It is in force everywhere within a second."),
+    ("undone", "Undone."),
+];
+
+/// Why something was not done.
+const REFUSED: [(&str, &str); 3] = [
+    ("last", "Not done: this is the last administrator who can sign in."),
+    ("gone", "Not done: it is not there any more."),
+    ("reason", "Not done: say why, so that the log can tell."),
+];
+
+/// The path of an app's page; an id may be an address itself.
+fn app_path(id: &ClientId) -> String {
+    format!("/app?id={}", byte_serialize(id.as_str().as_bytes()).collect::<String>())
+}
+
+fn said(words: impl Into<String>) -> Cell {
+    Cell { words: words.into(), ..Cell::default() }
+}
+
+fn marked(words: &str, tone: &'static str) -> Cell {
+    Cell { words: words.to_owned(), tone, ..Cell::default() }
+}
+
+fn at(moment_at: Timestamp) -> Cell {
+    Cell { at: Some(moment(moment_at)), ..Cell::default() }
+}
+
+fn fact(label: &'static str, value: Cell) -> Fact {
+    Fact { label, value: vec![value] }
+}
+
+fn search(label: &'static str, value: String) -> Option<Search> {
+    Some(Search { label, value })
+}
+
+const fn table(title: &'static str, empty: &'static str, head: Vec<&'static str>) -> Table {
+    Table { title, empty, head, rows: Vec::new(), next: None }
+}
+
+/// The answer, whichever way it was come by.
+fn either(answer: Result<HttpResponse, HttpResponse>) -> HttpResponse {
+    answer.unwrap_or_else(|answer| answer)
+}

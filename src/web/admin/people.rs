@@ -1,0 +1,225 @@
+//! `/admin/people`: who can sign in, and everything about one of them.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::access::access_table;
+use super::audit::audit_table;
+use super::{Desk, at, either, fact, marked, said, search, table};
+use crate::flow::core::Core;
+use crate::flow::people::OrderError;
+use crate::flow::{access as flow_access, console, people};
+use crate::storage::audit::AuditFilter;
+use crate::storage::grants::GrantFilter;
+use crate::types::id::UserId;
+use crate::types::user::{Role, User};
+use crate::web::page::redirect;
+use crate::web::site::Site;
+use crate::web::view::console::{Act, Cell};
+use crate::wire::caller::From;
+
+/// Everybody.
+pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
+    either(
+        async {
+            let desk = Desk::open(&request, &core, &site).await?;
+            let (wanted, after) = (desk.asked("q"), desk.asked("after"));
+            let found =
+                console::people(&core, wanted.clone(), after).await.map_err(|cause| desk.fault(&cause))?;
+            let mut rows =
+                table("", "Nobody by that address.", vec!["Person", "Name", "Role", "Groups", "State"]);
+            for user in &found.rows {
+                rows.rows.push(vec![
+                    desk.named(user.email.clone(), &format!("/people/{}", user.id)),
+                    said(user.name.clone().unwrap_or_default()),
+                    said(user.role.as_str()),
+                    said(user.groups.join(", ")),
+                    state(user),
+                ]);
+            }
+            rows.next = found
+                .next
+                .map(|key| desk.at(&format!("/people?{}", pairs(&[("q", &wanted), ("after", &key)]))));
+            let mut view = desk.blank("people", "People", "Everybody who can sign in here, by e-mail.");
+            view.search = search("E-mail begins with", wanted);
+            view.tables.push(rows);
+            Ok(desk.show(view))
+        }
+        .await,
+    )
+}
+
+/// One of them.
+pub async fn get(
+    request: HttpRequest,
+    id: web::Path<String>,
+    core: web::Data<Core>,
+    site: web::Data<Site>,
+) -> HttpResponse {
+    either(
+        async {
+            let desk = Desk::open(&request, &core, &site).await?;
+            let id = UserId::parse(&id).ok_or_else(|| desk.missing())?;
+            let found = console::person(&core, id).await.map_err(|cause| desk.fault(&cause))?;
+            let (user, sessions) = found.ok_or_else(|| desk.missing())?;
+            let mut view = desk.blank(
+                "people",
+                user.email.clone(),
+                "What this person can reach, through which apps, and what they did lately.",
+            );
+            view.facts = vec![
+                fact("Name", said(user.name.clone().unwrap_or_else(|| "not given".to_owned()))),
+                fact("Role in the console", said(user.role.as_str())),
+                fact(
+                    "Groups",
+                    said(if user.groups.is_empty() { "none".to_owned() } else { user.groups.join(", ") }),
+                ),
+                fact("State", state(&user)),
+                fact("Added", at(user.created_at)),
+            ];
+            let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
+            let (grants, names) =
+                console::access(&core, filter, None).await.map_err(|cause| desk.fault(&cause))?;
+            view.tables.push(access_table(
+                &desk,
+                "Apps that act for them",
+                &grants,
+                &names,
+                &format!("person={id}"),
+            ));
+            let mut signed_in =
+                table("Where they are signed in", "Nowhere.", vec!["Browser", "From", "Since", "Last seen"]);
+            for session in &sessions {
+                signed_in.rows.push(vec![
+                    said(crate::account::browser::in_words(session.user_agent.as_deref())),
+                    said(session.address.clone().unwrap_or_default()),
+                    desk.ago(Some(session.created_at)),
+                    desk.ago(Some(session.last_seen_at)),
+                ]);
+            }
+            view.tables.push(signed_in);
+            let filter = AuditFilter { user_id: Some(id), ..AuditFilter::default() };
+            let (events, names) = console::events(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
+            view.tables.push(audit_table(
+                &desk,
+                "What happened lately",
+                &events,
+                &names,
+                &format!("person={id}"),
+            ));
+            view.acts = acts(&user);
+            Ok(desk.show(view))
+        }
+        .await,
+    )
+}
+
+/// Switches off or on, sets the role, signs out.
+pub async fn post(
+    request: HttpRequest,
+    id: web::Path<String>,
+    payload: web::Payload,
+    core: web::Data<Core>,
+    site: web::Data<Site>,
+    from: From,
+) -> HttpResponse {
+    either(
+        async {
+            let here = format!("/admin/people/{}", *id);
+            let (desk, form) = Desk::act(&request, payload, &core, &site, &here).await?;
+            let back = |how: &str| redirect(&format!("{}{here}?{how}", site.shell.base), None);
+            let id = UserId::parse(&id).ok_or_else(|| desk.missing())?;
+            let found = console::person(&core, id).await.map_err(|cause| desk.fault(&cause))?;
+            let (user, _) = found.ok_or_else(|| desk.missing())?;
+            let last =
+                console::is_last_administrator(&core, &user).await.map_err(|cause| desk.fault(&cause))?;
+            let role = Role::parse(form.value("role"));
+            let done = match form.value("do") {
+                "disable" if last => return Ok(back("refused=last")),
+                "role" if last && role != Some(Role::Admin) => return Ok(back("refused=last")),
+                "disable" => people::disable(&core, &from.0, &user.email).await.map(|_| "off"),
+                "enable" => people::enable(&core, &from.0, &user.email).await.map(|_| "on"),
+                "role" => {
+                    let role = role.ok_or_else(|| desk.missing())?;
+                    people::set_role(&core, &from.0, &user.email, role).await.map(|_| "role")
+                }
+                "revoke" => {
+                    let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
+                    let ended = flow_access::revoke(&core, &from.0, filter, "administrator").await;
+                    ended.map(|_| "ended").map_err(OrderError::from)
+                }
+                _ => return Err(desk.missing()),
+            };
+            match done {
+                Ok(code) => Ok(back(&format!("done={code}"))),
+                Err(OrderError::Fault(cause)) => Err(desk.fault(&cause)),
+                Err(_) => Ok(back("refused=gone")),
+            }
+        }
+        .await,
+    )
+}
+
+fn state(user: &User) -> Cell {
+    if user.disabled_at.is_some() { marked("switched off", "harm") } else { marked("active", "good") }
+}
+
+fn acts(user: &User) -> Vec<Act> {
+    let to = format!("/people/{}", user.id);
+    let act = |title, effect: String, what: &str, button, harm| Act {
+        title,
+        effect,
+        to: to.clone(),
+        fields: vec![("do", what.to_owned())],
+        choice: None,
+        asks: None,
+        button,
+        harm,
+    };
+    let switch = if user.disabled_at.is_some() {
+        act(
+            "Switch on",
+            format!("{} can sign in again; apps keep the access they had.", user.email),
+            "enable",
+            "Switch on",
+            false,
+        )
+    } else {
+        act(
+            "Switch off",
+            format!(
+                "{} is signed out everywhere and cannot sign in; every app stops acting for them. Approvals stay for the day they come back.",
+                user.email
+            ),
+            "disable",
+            "Switch off",
+            true,
+        )
+    };
+    let roles = [Role::Member, Role::Auditor, Role::Admin]
+        .map(|role| (role.as_str().to_owned(), role.as_str().to_owned(), role == user.role));
+    vec![
+        switch,
+        act(
+            "End every app’s access",
+            "All approvals of this person end; each app has to ask again.".to_owned(),
+            "revoke",
+            "End access",
+            true,
+        ),
+        Act {
+            choice: Some(("role", "Role", roles.to_vec())),
+            ..act(
+                "Change the role",
+                "Members look after their own access, auditors see everything, administrators change everything.".to_owned(),
+                "role",
+                "Change",
+                false,
+            )
+        },
+    ]
+}
+
+/// A query of an address.
+pub(super) fn pairs(all: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish()
+}

@@ -1,0 +1,151 @@
+//! `/admin/servers` and `/admin/keys`: what is protected here, and the keys that sign for it.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::access::access_table;
+use super::{Desk, at, either, fact, marked, said, table};
+use crate::flow::console;
+use crate::flow::core::Core;
+use crate::flow::keys::{self as flow_keys, KeyState};
+use crate::storage::grants::GrantFilter;
+use crate::types::id::ResourceId;
+use crate::types::resource::{ClientRule, Resource, Risk};
+use crate::web::page::redirect;
+use crate::web::site::Site;
+use crate::web::view::console::Act;
+use crate::wire::caller::From;
+
+/// Every server.
+pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
+    either(
+        async {
+            let desk = Desk::open(&request, &core, &site).await?;
+            let view_now = core.live.view();
+            let mut all: Vec<&Resource> = view_now.resources.values().collect();
+            all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            let mut rows = table(
+                "",
+                "No server is protected yet; see `postern resource add`.",
+                vec!["Server", "Address", "Permissions", "Who may ask"],
+            );
+            for resource in all {
+                rows.rows.push(vec![
+                    desk.named(resource.name.clone(), &format!("/servers/{}", resource.id)),
+                    said(resource.uri.as_str()),
+                    said(resource.scopes.len().to_string()),
+                    said(rule(resource)),
+                ]);
+            }
+            let mut view = desk.blank("servers", "Servers", "The MCP servers that trust this issuer.");
+            view.tables.push(rows);
+            Ok(desk.show(view))
+        }
+        .await,
+    )
+}
+
+/// One of them.
+pub async fn get(
+    request: HttpRequest,
+    id: web::Path<String>,
+    core: web::Data<Core>,
+    site: web::Data<Site>,
+) -> HttpResponse {
+    either(
+        async {
+            let desk = Desk::open(&request, &core, &site).await?;
+            let id = ResourceId::parse(&id).ok_or_else(|| desk.missing())?;
+            let view_now = core.live.view();
+            let resource = view_now.resource_by_id(id).ok_or_else(|| desk.missing())?;
+            let mut view = desk.blank(
+                "servers",
+                resource.name.clone(),
+                "What it allows, who uses it, and through which apps.",
+            );
+            view.facts = vec![
+                fact("Address", said(resource.uri.as_str())),
+                fact("Who may ask", said(rule(resource))),
+                fact("Signing", said(resource.signing_alg.as_str())),
+                fact("Added", at(resource.created_at)),
+            ];
+            let mut scopes =
+                table("Permissions", "It has none.", vec!["Permission", "What it allows", "Risk"]);
+            for scope in &resource.scopes {
+                let risk = match scope.risk {
+                    Risk::Reads => marked("reads", "good"),
+                    Risk::Changes => marked("changes", "care"),
+                    Risk::Deletes => marked("deletes", "harm"),
+                };
+                scopes.rows.push(vec![said(scope.name.clone()), said(scope.description.clone()), risk]);
+            }
+            view.tables.push(scopes);
+            let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
+            let (grants, names) =
+                console::access(&core, filter, None).await.map_err(|cause| desk.fault(&cause))?;
+            view.tables.push(access_table(&desk, "Who uses it", &grants, &names, &format!("server={id}")));
+            Ok(desk.show(view))
+        }
+        .await,
+    )
+}
+
+/// The signing keys.
+pub async fn keys(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
+    either(
+        async {
+            let desk = Desk::open(&request, &core, &site).await?;
+            let all = flow_keys::list(&core).await.map_err(|cause| desk.fault(&cause))?;
+            let mut rows = table("", "There is none.", vec!["Key", "Algorithm", "State", "Made"]);
+            for (key, state) in &all {
+                let state = match state {
+                    KeyState::Current => marked("signs", "good"),
+                    KeyState::Next => said("published, signs next"),
+                    KeyState::Previous => said("kept until its last token has ended"),
+                };
+                rows.rows.push(vec![said(key.kid.clone()), said(key.alg.as_str()), state, at(key.created_at)]);
+            }
+            let mut view = desk.blank("keys", "Signing keys", "The keys that sign tokens. The next one is published before it signs, the old one kept until its last token has ended.");
+            view.tables.push(rows);
+            view.acts.push(Act {
+                title: "Rotate",
+                effect: "A new key is published now and takes over as soon as every server can have seen it. Nothing stops working.".to_owned(),
+                to: "/keys".to_owned(),
+                fields: Vec::new(),
+                choice: None,
+                asks: None,
+                button: "Rotate",
+                harm: false,
+            });
+            Ok(desk.show(view))
+        }
+        .await,
+    )
+}
+
+/// Makes the next keys.
+pub async fn rotate(
+    request: HttpRequest,
+    payload: web::Payload,
+    core: web::Data<Core>,
+    site: web::Data<Site>,
+    from: From,
+) -> HttpResponse {
+    either(
+        async {
+            let (desk, _) = Desk::act(&request, payload, &core, &site, "/admin/keys").await?;
+            flow_keys::rotate(&core, &from.0).await.map_err(|cause| desk.fault(&cause))?;
+            Ok(redirect(&desk.at("/keys?done=rotated"), None))
+        }
+        .await,
+    )
+}
+
+fn rule(resource: &Resource) -> String {
+    match &resource.client_rule {
+        ClientRule::Anyone => "any app, after consent".to_owned(),
+        ClientRule::Only { clients, domains } => {
+            let named: Vec<&str> = clients.iter().chain(domains).map(String::as_str).collect();
+            format!("only {}", named.join(", "))
+        }
+    }
+}
