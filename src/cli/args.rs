@@ -470,7 +470,7 @@ mod tests {
             "client add",
             "client add --name N --jwks a --jwks-uri b",
             "import x",
-            "audit verify",
+            "audit verify now",
         ] {
             let parsed =
                 Cli::try_parse_from(["postern"].into_iter().chain(line.split(' ').filter(|s| !s.is_empty())));

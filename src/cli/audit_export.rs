@@ -1,5 +1,6 @@
 //! `postern audit export`: records for elsewhere, page by page, so that a log of any length needs little memory.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -99,7 +100,8 @@ fn row(chained: &Chained) -> String {
         line.push_str(&cell(&text));
         line.push(',');
     }
-    line.push_str(&format!("{},{},{}\r\n", chained.lane, chained.position, hex(&chained.hash)));
+    // Writing into a String cannot fail.
+    let _ = write!(line, "{},{},{}\r\n", chained.lane, chained.position, hex(&chained.hash));
     line
 }
 

@@ -117,7 +117,9 @@ fn walk(tx: &mut Tx<'_>, key: &AuditKey, lane: i64) -> Result<Result<Whole, Brea
             if checkpoints.is_empty() {
                 checkpoints = audit_chain::checkpoints(tx, lane, at.count, AUDIT_WALK)?.into();
             }
-            if let Some(point) = checkpoints.pop_front_if(|point| point.marked.head.count <= at.count) {
+            if checkpoints.front().is_some_and(|point| point.marked.head.count <= at.count)
+                && let Some(point) = checkpoints.pop_front()
+            {
                 if point.marked.head != at || !is_authentic(key, Mark::Checkpoint, &point.marked) {
                     return broken(
                         record.position,

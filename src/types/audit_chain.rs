@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::audit::AuditEvent;
 use super::client::ClientId;
+use super::id::{GrantId, ResourceId, UserId};
 
 /// Bytes of a hash.
 pub type Hash = [u8; 32];
@@ -111,10 +112,10 @@ pub fn link(previous: &Hash, lane: i64, position: i64, event: &AuditEvent, commi
     hash.bytes(event.id.uuid().as_bytes());
     hash.bytes(&event.at.micros().to_be_bytes());
     hash.text(Some(event.kind.as_str()));
-    hash.id(event.user_id.map(|id| id.uuid()));
+    hash.id(event.user_id.map(UserId::uuid));
     hash.text(event.client_id.as_ref().map(ClientId::as_str));
-    hash.id(event.grant_id.map(|id| id.uuid()));
-    hash.id(event.resource_id.map(|id| id.uuid()));
+    hash.id(event.grant_id.map(GrantId::uuid));
+    hash.id(event.resource_id.map(ResourceId::uuid));
     hash.text(event.request_id.as_deref());
     hash.bytes(commitment);
     hash.finish()
@@ -159,9 +160,11 @@ impl Encoder {
 mod tests {
     use super::*;
     use crate::types::audit::AuditKind;
-    use crate::types::id::{AuditId, UserId};
+    use crate::types::id::AuditId;
     use crate::types::random::SeededRng;
     use crate::types::time::Timestamp;
+
+    type Edit = fn(&mut AuditEvent);
 
     fn event() -> AuditEvent {
         let (now, rng) = (Timestamp::from_seconds(1_800_000_000), SeededRng::new(7));
@@ -184,7 +187,6 @@ mod tests {
     fn every_part_of_a_record_counts() {
         let known = commitment(&[1; SALT], Some("192.0.2.1"), "{}");
         let first = link(&BEGINNING, 0, 0, &event(), &known);
-        type Edit = fn(&mut AuditEvent);
         let edits: [Edit; 6] = [
             |event| event.at = Timestamp::from_micros(event.at.micros() + 1),
             |event| event.kind = AuditKind::TokenRevoked,

@@ -186,8 +186,8 @@ fn fact(label: &'static str, value: Cell) -> Fact {
     Fact { label, value: vec![value] }
 }
 
-fn search(label: &'static str, value: String) -> Option<Search> {
-    Some(Search { label, value })
+const fn search(label: &'static str, value: String) -> Search {
+    Search { label, value }
 }
 
 const fn table(title: &'static str, empty: &'static str, head: Vec<&'static str>) -> Table {

@@ -75,6 +75,7 @@ pub async fn form(
 ///
 /// # Errors
 /// The answer to give instead.
+#[expect(clippy::result_large_err, reason = "the answer is what the handler gives next")]
 pub fn at_least(
     request: &HttpRequest,
     site: &Site,
@@ -92,6 +93,7 @@ pub fn at_least(
 ///
 /// # Errors
 /// The answer to give instead.
+#[expect(clippy::result_large_err, reason = "the answer is what the handler gives next")]
 pub fn fresh(core: &Core, site: &Site, person: &SignedIn, back: &str) -> Result<(), HttpResponse> {
     if core.now().since(person.session.auth_time) <= FRESH_SIGN_IN {
         return Ok(());

@@ -35,7 +35,7 @@ async fn browsers_are_listed_and_signed_out() {
     let form = page.form("/account/sessions/end");
     let after = one.submit(&form).await;
     assert!(after.words().contains("Signed out of 1 browser."), "{}", after.words());
-    assert_eq!(is_in(&two).await as u8 + is_in(&three).await as u8, 1);
+    assert_eq!(u8::from(is_in(&two).await) + u8::from(is_in(&three).await), 1);
     one.submit(&form_with(&after, "/account/sessions/end", "session", "others")).await;
     assert!(is_in(&one).await && !is_in(&two).await && !is_in(&three).await);
     assert_eq!(node.audited(AuditKind::SessionsEnded).await, 2);
@@ -128,7 +128,9 @@ async fn narrowing_never_widens() {
     assert_eq!(after.body["scope"], "notes:read");
     // Nothing left is nothing allowed.
     let caller = postern::flow::core::Caller::command_line();
-    let grants = postern::flow::access::list(&node.core, Default::default()).await.unwrap();
+    let grants = postern::flow::access::list(&node.core, postern::storage::grants::GrantFilter::default())
+        .await
+        .unwrap();
     let (user, id) = (grants[0].grant.user_id.unwrap(), grants[0].grant.id);
     postern::flow::access::narrow(&node.core, &caller, user, id, Vec::new()).await.unwrap();
     app.refresh(&node, &after.text_of("refresh_token")).await.is_error(400, "invalid_grant");

@@ -45,7 +45,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 "Apps",
                 "Every app that has registered or was added, and where its identity comes from.",
             );
-            view.search = search("Name, id or address has", wanted);
+            view.search = Some(search("Name, id or address has", wanted));
             view.tables.push(rows);
             Ok(desk.show(view))
         }

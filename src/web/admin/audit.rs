@@ -40,7 +40,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 "Audit log",
                 "Newest first. Every record is chained to the one before it; `postern audit verify` proves that none was touched.",
             );
-            view.search = search("Kind (login.failed), address or request id", wanted.clone());
+            view.search = Some(search("Kind (login.failed), address or request id", wanted.clone()));
             if understood {
                 let (events, names) = console::events(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
                 let mut all: Vec<(&str, &str)> = asked.iter().map(|(name, value)| (*name, value.as_str())).collect();

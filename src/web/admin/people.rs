@@ -40,7 +40,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 .next
                 .map(|key| desk.at(&format!("/people?{}", pairs(&[("q", &wanted), ("after", &key)]))));
             let mut view = desk.blank("people", "People", "Everybody who can sign in here, by e-mail.");
-            view.search = search("E-mail begins with", wanted);
+            view.search = Some(search("E-mail begins with", wanted));
             view.tables.push(rows);
             Ok(desk.show(view))
         }

@@ -1,0 +1,91 @@
+// The console: every page of it, as an administrator sees it and as a member does not.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Postern } from '../interop/lib/postern.mjs';
+import { App } from './lib/app.mjs';
+import { Browser } from './lib/visitor.mjs';
+
+const root = { email: 'root@example.com', password: 'a long enough password' };
+let browser, postern, person, visitor;
+const apps = [];
+before(async () => {
+  browser = await Browser.open();
+  postern = await Postern.start();
+  person = postern.quickstart;
+  await postern.cli(['user', 'add', root.email, '--name', 'Root', '--role', 'admin', '--password-stdin'], { input: root.password });
+  const member = await browser.visitor();
+  await member.open(`${postern.issuer}/login`);
+  await member.signIn(person);
+  for (const [name, scope] of [['Claude Code', 'notes:read notes:write'], ['Cursor', 'notes:read']]) {
+    const app = await App.register(postern.issuer, { name });
+    apps.push(app);
+    await member.open(app.asks({ scope, resource: person.resource }));
+    await member.press('Allow');
+    await app.redeem(app.answerIn(member.page.url()).code);
+  }
+  await member.leave();
+  visitor = await browser.visitor();
+  await visitor.open(`${postern.issuer}/login?continue=%2Fadmin`);
+  await visitor.signIn(root);
+});
+after(async () => {
+  for (const app of apps) app.stop();
+  await browser?.close();
+  await postern?.stop();
+});
+
+test('the overview says first whether anything is wrong', async () => {
+  assert.equal(await visitor.heading(), 'Overview');
+  assert.match(await visitor.text(), /Nothing points to theft in the last 24 hours\./);
+  await visitor.look('console-overview');
+});
+
+describe('every list leads to every thing', () => {
+  for (const [link, heading, name] of [
+    ['Access', 'Access', 'console-access'],
+    ['People', 'People', 'console-people'],
+    ['Apps', 'Apps', 'console-apps'],
+    ['Servers', 'Servers', 'console-servers'],
+    ['Sign-ins', 'Sign-ins', 'console-sessions'],
+    ['Keys', 'Signing keys', 'console-keys'],
+    ['Audit log', 'Audit log', 'console-audit'],
+  ]) {
+    test(link, async () => {
+      await visitor.page.getByRole('navigation', { name: 'Console' }).getByRole('link', { name: link, exact: true }).click();
+      assert.equal(await visitor.heading(), heading);
+      await visitor.look(name);
+    });
+  }
+
+  for (const [list, link, words, name] of [
+    ['people', 'demo@example.com', /What this person can reach/, 'console-person'],
+    ['apps', 'Claude Code', /Where this app’s identity comes from/, 'console-app'],
+    ['servers', 'Notes', /What it allows/, 'console-server'],
+    ['access', 'details', /What was allowed, since when/, 'console-grant'],
+  ]) {
+    test(`one of the ${list}`, async () => {
+      await visitor.open(`${postern.issuer}/admin/${list}`);
+      await visitor.page.locator('#main').getByRole('link', { name: link }).first().click();
+      assert.match(await visitor.text(), words);
+      await visitor.look(name);
+    });
+  }
+});
+
+test('an approval is ended where it is seen, and the list no longer has it', async () => {
+  await visitor.open(`${postern.issuer}/admin/access`);
+  assert.equal(await visitor.page.locator('tbody tr').count(), 2);
+  await visitor.page.getByRole('link', { name: 'details' }).first().click();
+  await visitor.press('End access');
+  assert.match(await visitor.text('[role=status]'), /Ended\. Every token under it is dead\./);
+  await visitor.open(`${postern.issuer}/admin/access`);
+  assert.equal(await visitor.page.locator('tbody tr').count(), 1);
+});
+
+test('a member is told that this is not for them', async () => {
+  const member = await browser.visitor();
+  await member.open(`${postern.issuer}/login?continue=%2Fadmin`);
+  await member.signIn(person);
+  assert.equal(await member.heading(), 'You may not open this page');
+  await member.leave();
+});
