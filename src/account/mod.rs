@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod consent;
+pub mod cut;
 pub mod factor;
 pub mod login;
 pub mod password;

@@ -50,6 +50,8 @@ pub(super) enum Command {
     /// Standing approvals, and the kill switch.
     #[command(subcommand)]
     Grant(GrantCommand),
+    /// Cut access, see what was cut, and undo it.
+    Cut(CutArgs),
     /// Signing keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -121,6 +123,14 @@ pub(super) enum UserCommand {
     Disable {
         /// E-mail address.
         email: String,
+    },
+    /// Somebody leaves: switch them off and end everything of theirs, with a report of what they could reach.
+    Offboard {
+        /// E-mail address.
+        email: String,
+        /// Why, for the audit log.
+        #[arg(long, value_name = "TEXT", default_value = "left")]
+        reason: String,
     },
     /// Switch a person on again.
     Enable {
@@ -332,6 +342,79 @@ pub(super) struct RevokeArgs {
     pub(super) all: bool,
 }
 
+/// Whose access is cut, how, and why.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(group = ArgGroup::new("whose").multiple(false))]
+#[command(group = ArgGroup::new("how").multiple(false))]
+#[expect(clippy::struct_excessive_bools, reason = "one switch an option of the command line")]
+pub(super) struct CutArgs {
+    /// Everything of a person, by e-mail.
+    #[arg(long, value_name = "EMAIL", group = "whose")]
+    pub(super) user: Option<String>,
+    /// Everything of a client.
+    #[arg(long, value_name = "ID", group = "whose")]
+    pub(super) client: Option<String>,
+    /// Every client whose metadata document lives at this domain.
+    #[arg(long, value_name = "DOMAIN", group = "whose")]
+    pub(super) domain: Option<String>,
+    /// Everything at an MCP server.
+    #[arg(long, value_name = "URI", group = "whose")]
+    pub(super) resource: Option<String>,
+    /// One approval.
+    #[arg(long, value_name = "ID", group = "whose")]
+    pub(super) grant: Option<String>,
+    /// What was last used from these addresses.
+    #[arg(long, value_name = "CIDR", group = "whose")]
+    pub(super) network: Option<String>,
+    /// Everything.
+    #[arg(long, group = "whose")]
+    pub(super) all: bool,
+    /// Stop it until the cut is undone, instead of ending it for good.
+    #[arg(long, group = "how")]
+    pub(super) suspend: bool,
+    /// With --suspend: how long it can be undone; afterwards everything ends for good.
+    #[arg(long, value_name = "SPAN", requires = "suspend", value_parser = duration::parse)]
+    pub(super) window: Option<Duration>,
+    /// Stop it for a time; it comes back by itself.
+    #[arg(long, value_name = "SPAN", group = "how", value_parser = duration::parse)]
+    pub(super) isolate: Option<Duration>,
+    /// Let people approve again.
+    #[arg(long, group = "how")]
+    pub(super) reconsent: bool,
+    /// Let people sign in again.
+    #[arg(long, group = "how")]
+    pub(super) reauthenticate: bool,
+    /// Why, for the audit log.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) reason: Option<String>,
+    /// Only say what it would hit.
+    #[arg(long)]
+    pub(super) preview: bool,
+    #[command(subcommand)]
+    pub(super) command: Option<CutCommand>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum CutCommand {
+    /// List cuts, newest first.
+    List {
+        /// The newest so many.
+        #[arg(long, value_name = "NUMBER", default_value = "100", value_parser = clap::value_parser!(i64).range(1..))]
+        limit: i64,
+    },
+    /// Show a cut, and when anything it hit was last accepted.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Undo a cut that is in force; what it stopped goes on.
+    Undo {
+        /// Its id.
+        id: String,
+    },
+}
+
 #[derive(Subcommand, Debug)]
 pub(super) enum KeyCommand {
     /// List signing keys.
@@ -441,6 +524,14 @@ mod tests {
             "grant revoke --client x",
             "grant revoke --resource https://r/mcp",
             "grant revoke --all",
+            "cut --user a@example.com --reason x",
+            "cut --domain app.example --isolate 1h --reason x",
+            "cut --network 192.0.2.0/24 --suspend --window 15m --reason x",
+            "cut --all --preview",
+            "cut list",
+            "cut show x",
+            "cut undo x",
+            "user offboard a@example.com",
             "key list",
             "key rotate",
             "audit list --since 2026-11-21T00:00:00Z --user a@example.com --user b@example.com",
@@ -465,6 +556,9 @@ mod tests {
             "user set-role a@example.com root",
             "grant revoke",
             "grant revoke --all --id x",
+            "cut --all --user a@example.com --reason x",
+            "cut --all --suspend --isolate 1h --reason x",
+            "cut --all --window 1h --reason x",
             "resource add https://r/mcp --slug s",
             "resource add https://r/mcp --access-token-ttl 5",
             "client add",

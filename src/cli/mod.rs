@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod audit_export;
 mod clients;
+mod cuts;
 mod grants;
 mod health;
 mod keys;
@@ -86,6 +87,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Client(command) => clients::run(&open(&config).await?, command).await?,
         Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,
         Command::Grant(command) => grants::run(&open(&config).await?, command).await?,
+        Command::Cut(args) => cuts::run(&open(&config).await?, args).await?,
         Command::Key(command) => keys::run(&open(&config).await?, command).await?,
         Command::Audit(command) => return audit::run(&open(&config).await?, command).await,
         // Answered above, before there is a configuration.

@@ -25,6 +25,9 @@ pub(super) async fn run(core: &Core, command: UserCommand) -> Result<Said, CliEr
             let password = read_password(&email)?;
             people::add(core, &caller, NewUser { email, name, role, groups, password }).await?
         }
+        UserCommand::Offboard { email, reason } => {
+            return super::cuts::offboard(core, &email, reason).await;
+        }
         UserCommand::Disable { email } => people::disable(core, &caller, &email).await?,
         UserCommand::Enable { email } => people::enable(core, &caller, &email).await?,
         UserCommand::SetPassword { email, password: _ } => {

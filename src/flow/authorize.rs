@@ -6,8 +6,10 @@ use super::consent::{self, Pending};
 use super::core::{Caller, Core};
 use super::documents;
 use super::failure::{Failure, Fault};
+use super::live::{self, View};
 use super::login::SignedIn;
 use crate::account::consent::{Ask, Question, ask};
+use crate::account::cut::{Hold, Use, holds};
 use crate::account::factor::level_due;
 use crate::oauth::authorize::{self as rules, AuthorizeRequest, ReturnAddress};
 use crate::oauth::params::Params;
@@ -132,7 +134,13 @@ pub async fn authorize(
         }
         return Ok(Answer::StepUp { resume: Resume::seal(core, query, since)? });
     }
-    let questions = questions(core, &request, person, now).await?;
+    let mut questions = questions(core, &request, person, now).await?;
+    match hold(live::current(core).await?.as_ref(), &request, &mut questions, person, now) {
+        Some(Hold::Stopped) => return refuse(&Reason::AccessStopped),
+        Some(Hold::SignInDue) if request.prompt.none => return refuse(&Reason::LoginRequired),
+        Some(Hold::SignInDue) => return Ok(Answer::SignIn { resume: Resume::seal(core, query, since)? }),
+        Some(Hold::ConsentDue) | None => {}
+    }
     let kind = request.back.redirect_uri.kind();
     match ask(&request.client, kind, request.prompt.consent, &questions, now) {
         Ask::Nothing => {
@@ -192,6 +200,33 @@ fn is_recent_enough(request: &AuthorizeRequest, person: &SignedIn, since: Timest
     let fresh = !request.prompt.login || signed_in_at >= since;
     // A sign-in that this very request asked for counts even with max_age=0.
     fresh && request.max_age.is_none_or(|age| now.since(signed_in_at) <= age || signed_in_at >= since)
+}
+
+/// What a cut has to say to this request. An approval that is due again counts as none.
+fn hold(
+    view: &View,
+    request: &AuthorizeRequest,
+    questions: &mut [Question],
+    person: &SignedIn,
+    now: Timestamp,
+) -> Option<Hold> {
+    let mut strongest = None;
+    for question in questions {
+        let what = Use {
+            user: Some(person.user.id),
+            client: Some(&request.client.id),
+            resource: Some(question.resource.id),
+            grant: question.standing.as_ref().map(|grant| grant.id),
+        };
+        let approved = question.standing.as_ref().map(|grant| grant.updated_at);
+        let hold = holds(view.cuts.iter(), &what, approved, Some(person.session.auth_time), now);
+        let due = holds(view.cuts.iter(), &what, approved, None, now);
+        if due == Some(Hold::ConsentDue) {
+            question.standing = None;
+        }
+        strongest = strongest.max(hold);
+    }
+    strongest
 }
 
 async fn questions(

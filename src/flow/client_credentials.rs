@@ -88,6 +88,7 @@ async fn try_once(
 ) -> Result<Option<Minted>, Failure> {
     let fresh = new_grant(core, client, resource, granted, now);
     let standing = standing.filter(|grant| grant.is_live(now));
+    super::hold::check(core, standing.as_ref().unwrap_or(&fresh), None, now).await?;
     let grant_id = standing.as_ref().map_or(fresh.id, |grant| grant.id);
     let not_after = standing.as_ref().map_or(fresh.expires_at, |grant| grant.expires_at);
     let noted = standing.as_ref().and_then(|grant| grant.last_used_at);

@@ -3,6 +3,7 @@
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::{Failure, Fault};
+use super::hold;
 use super::live;
 use super::mint::{Mint, mint};
 use super::token::TokenResponse;
@@ -70,6 +71,9 @@ pub async fn redeem(
         resources: record.resources.clone(),
     };
     let approval = approvals.iter().find(|grant| grant.id == redeemed.resource.grant_id);
+    if let Some(approval) = approval {
+        hold::check(core, approval, Some(record.auth_time), now).await?;
+    }
     let worth_noting = grants::is_worth_noting(approval.and_then(|grant| grant.last_used_at), now);
     let minted = mint(
         core,

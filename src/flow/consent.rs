@@ -1,10 +1,14 @@
 //! Asking a person, and what their answer makes (RFC 6749 §4.1.1; the rules are in `account::consent`).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::authorize::{code_redirect, error_redirect};
 use super::core::{Caller, Core};
 use super::failure::Fault;
+use super::hold::hold_on;
+use super::live::{self, View};
 use super::login::SignedIn;
 use crate::account::consent::{Ask, Question, merge};
 use crate::account::factor::level_due;
@@ -296,6 +300,7 @@ pub async fn issue_remembered(
     let issue = approval.mint(core, caller, now);
     let code = issue.code.clone();
     let (user, client) = (person.user.id, request.client.clone());
+    let view = live::current(core).await?;
     let issued = core
         .store
         .write(move |tx| {
@@ -303,6 +308,7 @@ pub async fn issue_remembered(
                 let standing = grants::find_standing(tx, Some(user), &client.id, *resource)?;
                 let settled = standing.is_some_and(|grant| {
                     grant.is_live(now)
+                        && hold_on(&view, &grant, None, now).is_none()
                         && grant.scopes.includes(asked)
                         && Fingerprint::read(&grant.client_fingerprint).rests_on(&client)
                 });
@@ -343,6 +349,8 @@ struct Issue {
     code_expires_at: Timestamp,
     grant_expires_at: Timestamp,
     issued: AuditEvent,
+    /// What has been cut.
+    view: Arc<View>,
 }
 
 struct Written {
@@ -367,6 +375,7 @@ impl Approval {
             code_expires_at: now.plus(core.policy.authorization_code_ttl),
             grant_expires_at: now.plus(core.policy.refresh_token_max_ttl),
             issued,
+            view: core.live.view(),
             approval: self,
         }
     }
@@ -385,7 +394,10 @@ impl Issue {
                 Some(grant) if approval.silent => grant.id,
                 Some(grant) => {
                     // What an app was allowed before it changed does not pass to what it has become, unless shown again.
-                    let same = Fingerprint::read(&grant.client_fingerprint).rests_on(&approval.client);
+                    // Nor what is due again.
+                    let due = hold_on(&self.view, &grant, None, now).is_some();
+                    let same =
+                        !due && Fingerprint::read(&grant.client_fingerprint).rests_on(&approval.client);
                     let kept = if same { grant.scopes.clone() } else { ScopeSet::default() };
                     let scopes = merge(&kept, shown, allowed);
                     let ends = self.grant_expires_at;

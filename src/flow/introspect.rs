@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::Failure;
+use super::live;
 use crate::crypto::access_token::AccessTokenClaims;
 use crate::oauth::client_auth::Presented;
 use crate::oauth::introspect::{self, Asker};
@@ -48,6 +49,9 @@ pub async fn introspect(
     };
     let Ok(typed) = AccessTokenClaims::read(claims.clone()) else { return Ok(introspect::inactive()) };
     let Some(index) = status_index(core, &typed) else { return Ok(introspect::inactive()) };
+    if super::hold::is_cut(live::current(core).await?.as_ref(), &typed, now) {
+        return Ok(introspect::inactive());
+    }
     let record = core.store.lookup(move |tx| access_tokens::find(tx, index)).await?;
     Ok(introspect::access_token(&asker, &claims, record.as_ref()))
 }

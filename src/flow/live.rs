@@ -9,12 +9,14 @@ use arc_swap::ArcSwap;
 
 use super::core::Core;
 use super::failure::Fault;
+use crate::account::cut::{kills_before, stops};
 use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
-use crate::storage::{access_tokens, generations, keys, resources};
+use crate::storage::{StoreError, Tx, access_tokens, cuts, generations, keys, resources};
+use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
-use crate::types::policy::CHANGE_STALE;
+use crate::types::policy::{CHANGE_STALE, CUT_SETTLES};
 use crate::types::resource::Resource;
 use crate::types::resource_uri::ResourceUri;
 use crate::types::time::Timestamp;
@@ -33,6 +35,18 @@ pub struct View {
     pub documents: Arc<Documents>,
     /// Places of revoked tokens that would otherwise still work, with their ends.
     pub revoked: Arc<HashMap<i64, Timestamp>>,
+    /// The cuts that are rules now; [`super::hold`] reads them.
+    pub cuts: Arc<Vec<Cut>>,
+    /// For each of them, the places of the tokens it holds.
+    pub held: Arc<Vec<Held>>,
+}
+
+/// The tokens that one cut holds.
+pub struct Held {
+    /// Until when; an isolation ends by the clock.
+    pub until: Option<Timestamp>,
+    /// Their places in the status lists, with their ends.
+    pub places: Vec<(i64, Timestamp)>,
 }
 
 /// The discovery documents as bytes.
@@ -112,13 +126,15 @@ pub async fn load(
     policy: &crate::types::policy::Policy,
     now: Timestamp,
 ) -> Result<View, Fault> {
-    let (generations, keys, list, revoked) = store
+    let oldest = now.minus(policy.refresh_token_max_ttl);
+    let (generations, keys, list, revoked, (cuts, held)) = store
         .read(move |tx| {
             Ok((
                 generations::all(tx)?,
                 keys::list(tx, now)?,
                 resources::list(tx)?,
                 access_tokens::revoked(tx, now)?,
+                rules(tx, oldest, now)?,
             ))
         })
         .await?;
@@ -130,7 +146,41 @@ pub async fn load(
         documents: Arc::new(documents(policy, &list)),
         resources: Arc::new(by_key(list)),
         revoked: Arc::new(revoked.into_iter().collect()),
+        cuts: Arc::new(cuts),
+        held: Arc::new(held),
     })
+}
+
+/// The cuts in force, and the tokens that they hold.
+fn rules(tx: &mut Tx<'_>, oldest: Timestamp, now: Timestamp) -> Result<(Vec<Cut>, Vec<Held>), StoreError> {
+    let mut cuts = cuts::in_force(tx, oldest, now)?;
+    cuts.retain(|cut| cut.applied_at.is_none() || kills_before(cut, now).is_some());
+    let mut held = Vec::new();
+    for cut in &cuts {
+        let before = if stops(cut, now) { None } else { kills_before(cut, now) };
+        if before.is_some() || stops(cut, now) {
+            let until = cut.until.filter(|_| matches!(cut.kind, Kind::Isolate(_)));
+            held.push(Held { until, places: cuts::places(tx, cut, before, now)? });
+        }
+    }
+    Ok((cuts, held))
+}
+
+/// Whether somebody may have been issuing at the moment of the newest cut: what they inserted is listed too.
+fn is_settling(cuts: &[Cut], now: Timestamp) -> bool {
+    cuts.iter().any(|cut| now.since(cut.at) <= CUT_SETTLES)
+}
+
+/// The view, brought up to date first if it has not been confirmed for too long.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn current(core: &Core) -> Result<Arc<View>, Fault> {
+    if let Ok(view) = core.live.fresh_view(core.now()) {
+        return Ok(view);
+    }
+    refresh(core).await?;
+    Ok(core.live.view())
 }
 
 /// Looks at the counters and reloads what has moved.
@@ -141,6 +191,8 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
     let now = core.now();
     let old = core.live.view();
     let seen = old.generations;
+    let settling = is_settling(&old.cuts, now);
+    let oldest = now.minus(core.policy.refresh_token_max_ttl);
     let news = core
         .store
         .read(move |tx| {
@@ -152,11 +204,17 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             } else {
                 Some(access_tokens::revoked(tx, now)?)
             };
-            Ok((current, keys, list, revoked))
+            let unmoved = current.revocations == seen.revocations && !settling;
+            let rules = if unmoved { None } else { Some(rules(tx, oldest, now)?) };
+            Ok((current, keys, list, revoked, rules))
         })
         .await?;
-    let (current, keys, list, revoked) = news;
-    if current != seen {
+    let (current, keys, list, revoked, rules) = news;
+    if current != seen || settling {
+        let (cuts, held) = rules.map_or_else(
+            || (Arc::clone(&old.cuts), Arc::clone(&old.held)),
+            |(cuts, held)| (Arc::new(cuts), Arc::new(held)),
+        );
         let documents = list.as_ref().map(|list| Arc::new(documents(&core.policy, list)));
         let keys = match keys {
             Some(records) => Arc::new(KeyRing::open(&records, &core.master)?),
@@ -170,10 +228,12 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             resources: list.map_or_else(|| Arc::clone(&old.resources), |list| Arc::new(by_key(list))),
             revoked: revoked
                 .map_or_else(|| Arc::clone(&old.revoked), |all| Arc::new(all.into_iter().collect())),
+            cuts,
+            held,
         });
         // A slower reader must not put back an older view.
         core.live.view.rcu(|present| {
-            let newer = is_older(&present.generations, &next.generations);
+            let newer = !is_older(&next.generations, &present.generations);
             Arc::clone(if newer { &next } else { present })
         });
     }

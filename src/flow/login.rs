@@ -56,6 +56,11 @@ pub async fn signed_in(core: &Core, cookie: Option<&str>) -> Result<Option<Signe
         })
         .await?;
     let idle = core.policy.session_idle_ttl;
+    if let Some(person) = &found
+        && super::hold::session_is_cut(core, &person.session, now).await?
+    {
+        return Ok(None);
+    }
     let Some(person) = found.filter(|person| is_live(&person.session, &person.user, idle, now)) else {
         return Ok(None);
     };

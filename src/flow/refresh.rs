@@ -3,6 +3,7 @@
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::{Failure, Fault};
+use super::hold;
 use super::live;
 use super::mint::{Mint, mint};
 use super::token::TokenResponse;
@@ -16,7 +17,7 @@ use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, Tx, access_tokens, audit, families, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, GrantType};
-use crate::types::grant::{AccessToken, GrantedResource, RefreshToken, TokenFamily};
+use crate::types::grant::{AccessToken, Grant, GrantedResource, RefreshToken, TokenFamily};
 use crate::types::scope::ScopeSet;
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenDigest, TokenKind};
@@ -38,6 +39,8 @@ struct Open {
     ends: Timestamp,
     /// When its use was last noted.
     noted: Option<Timestamp>,
+    /// The approval itself.
+    grant: Grant,
 }
 
 /// Everything the write needs, made before it.
@@ -100,6 +103,9 @@ pub async fn refresh(
     let resource = view.resource_by_id(granted.resource_id).ok_or(Fault::Bug("a chosen resource is gone"))?;
     let open = loaded.open.iter().find(|open| open.granted.grant_id == granted.grant_id);
     let ends = open.map(|open| open.ends);
+    if let Some(open) = open {
+        hold::check(core, &open.grant, Some(loaded.family.auth_time), now).await?;
+    }
     let worth_noting = grants::is_worth_noting(open.and_then(|open| open.noted), now);
     let family = loaded.family;
     let minted = mint(
@@ -192,6 +198,7 @@ fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<
                 granted: GrantedResource { scopes, ..granted.clone() },
                 ends: grant.expires_at,
                 noted: grant.last_used_at,
+                grant,
             });
         }
     }

@@ -10,7 +10,7 @@ use flate2::write::ZlibEncoder;
 
 use super::core::Core;
 use super::failure::{Failure, Fault};
-use super::live::View;
+use super::live::{Held, View};
 use crate::crypto::access_token::STATUS_LIST_TYPE;
 use crate::storage::generations;
 use crate::types::key::SigningAlg;
@@ -42,7 +42,10 @@ pub async fn count(core: &Core) -> Result<i64, Fault> {
 pub fn status_list(core: &Core, number: i64) -> Result<Arc<StatusList>, Failure> {
     let now = core.now();
     let view = core.live.fresh_view(now)?;
-    let tag = format!("\"{}-{}\"", view.generations.revocations, now.seconds().div_euclid(60));
+    // What a cut holds may grow while it settles, and an isolation ends by the clock.
+    let held: usize =
+        view.held.iter().filter(|held| is_in_force(held, now)).map(|held| held.places.len() + 1).sum();
+    let tag = format!("\"{}-{held}-{}\"", view.generations.revocations, now.seconds().div_euclid(60));
     if let Some(list) = core.status_lists.get(&number).filter(|list| list.tag == tag) {
         return Ok(list);
     }
@@ -54,7 +57,9 @@ pub fn status_list(core: &Core, number: i64) -> Result<Arc<StatusList>, Failure>
 fn sign(core: &Core, view: &View, number: i64, now: Timestamp) -> Result<String, Fault> {
     let first = number * STATUS_LIST_SIZE;
     let mut bits = vec![0u8; usize::try_from(STATUS_LIST_SIZE / 8).unwrap_or(0)];
-    for (index, ends_at) in view.revoked.iter() {
+    let held = view.held.iter().filter(|held| is_in_force(held, now)).flat_map(|held| &held.places);
+    let held = held.map(|(index, ends_at)| (index, ends_at));
+    for (index, ends_at) in view.revoked.iter().chain(held) {
         let place = index - first;
         if (0..STATUS_LIST_SIZE).contains(&place) && now < *ends_at {
             // The first token is the least significant bit of the first byte (§4.1).
@@ -76,4 +81,8 @@ fn sign(core: &Core, view: &View, number: i64, now: Timestamp) -> Result<String,
         "status_list": { "bits": 1, "lst": URL_SAFE_NO_PAD.encode(packed) },
     });
     Ok(view.keys.sign(SigningAlg::ES256, STATUS_LIST_TYPE, &claims, now)?)
+}
+
+fn is_in_force(held: &Held, now: Timestamp) -> bool {
+    held.until.is_none_or(|until| now < until)
 }

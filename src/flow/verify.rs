@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::failure::Fault;
+use super::hold;
 use super::introspect::status_index;
 use crate::crypto::access_token::AccessTokenClaims;
 use crate::types::resource_uri::ResourceUri;
@@ -28,6 +29,7 @@ pub fn verify(core: &Core, token: &str, resource: &ResourceUri) -> Result<Access
     let index = status_index(core, &claims).ok_or(Unverified::Invalid)?;
     let good = claims.iss == core.policy.issuer.as_str()
         && claims.aud == resource.as_str()
-        && !view.revoked.contains_key(&index);
+        && !view.revoked.contains_key(&index)
+        && !hold::is_cut(&view, &claims, now);
     if good { Ok(claims) } else { Err(Unverified::Invalid) }
 }

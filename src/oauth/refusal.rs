@@ -30,6 +30,8 @@ pub enum Code {
     UnmetAuthenticationRequirements,
     /// RFC 7009 §2.2.1.
     UnsupportedTokenType,
+    /// RFC 6749 §4.1.2.1 `access_denied` at the token endpoint; 403.
+    AccessStopped,
 }
 
 impl Code {
@@ -45,7 +47,7 @@ impl Code {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
-            Self::AccessDenied => "access_denied",
+            Self::AccessDenied | Self::AccessStopped => "access_denied",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
@@ -173,6 +175,12 @@ reasons! {
     BadRefreshToken = "bad_refresh_token", InvalidGrant, "The refresh token is unknown, expired, revoked, or was issued to another client.";
     /// The refresh token was used before, where that means theft.
     ReusedRefreshToken = "reused_refresh_token", InvalidGrant, "The refresh token was used before; the grant is revoked, sign in again.";
+    /// A cut stops this access for now (DIVERGENCES.md says why this is no `invalid_grant`).
+    AccessStopped = "access_stopped", AccessStopped, "This access is stopped for the time being; keep the tokens and try again later.";
+    /// The person has to approve again.
+    ConsentDue = "consent_due", ConsentRequired, "The person has to approve this access again: send them to the authorization endpoint.";
+    /// The person has to sign in again.
+    SignInDue = "sign_in_due", LoginRequired, "The person has to sign in again: send them to the authorization endpoint.";
     /// The approval has ended.
     GrantEnded = "grant_ended", InvalidGrant, "The access was taken back or has ended; ask the person again.";
 }

@@ -212,3 +212,21 @@ pub(super) fn family_is_open(connection: &mut AnyConnection, id: &str, now: i64)
     .optional()?;
     Ok(found.is_some())
 }
+
+/// The condition that an id is one of a JSON list, which is `$1`.
+pub(super) const fn in_json_list(connection: &AnyConnection) -> &'static str {
+    match connection {
+        AnyConnection::Sqlite(_) => "id IN (SELECT value FROM json_each($1))",
+        AnyConnection::Postgres(_) => "id IN (SELECT json_array_elements_text($1::json))",
+    }
+}
+
+/// Lets the statements of this transaction run for as long as they need.
+pub(super) fn take_your_time(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    match connection {
+        AnyConnection::Sqlite(_) => Ok(()),
+        AnyConnection::Postgres(inner) => {
+            Ok(inner.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0;")?)
+        }
+    }
+}

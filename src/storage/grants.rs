@@ -190,7 +190,8 @@ pub fn narrow(tx: &mut Tx<'_>, grant: &Grant, kept: &ScopeSet, now: Timestamp) -
         .filter(table::revoked_at.is_null())
         .filter(table::scopes.eq(grant.scopes.to_string()));
     let changed = diesel::update(standing)
-        .set((table::scopes.eq(kept.to_string()), table::updated_at.eq(now.micros())))
+        // The moment of the approval stays: nothing was approved anew.
+        .set(table::scopes.eq(kept.to_string()))
         .execute(tx.connection())?;
     if changed != 1 {
         return Err(StoreError::Retry("access_grant changed meanwhile".to_owned()));
@@ -279,9 +280,10 @@ pub fn revoke(
 /// A fault of the database.
 pub fn revoke_tokens(tx: &mut Tx<'_>, filter: &GrantFilter, now: Timestamp) -> Result<(), StoreError> {
     for grant in list(tx, &GrantFilter { ended_too: false, ..filter.clone() })? {
-        // Waits for whoever is issuing under this grant, so that the next statement sees what they inserted.
+        // Waits for whoever is issuing under this grant, so that the next statement sees what they inserted. The moment
+        // of the approval itself stays: a cut may want it given anew.
         diesel::update(table::table.find(grant.id.to_string()))
-            .set(table::updated_at.eq(now.micros()))
+            .set(table::updated_at.eq(table::updated_at))
             .execute(tx.connection())?;
         access_tokens::revoke_by_grant(tx, grant.id, now)?;
     }

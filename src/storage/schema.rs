@@ -259,5 +259,24 @@ diesel::table! {
         statement -> Text,
     }
 }
+diesel::table! {
+    access_cut (id) {
+        id -> Text,
+        target_kind -> Text,
+        target -> Text,
+        label -> Text,
+        kind -> Text,
+        reason -> Text,
+        by_user_id -> Nullable<Text>,
+        by_name -> Text,
+        at -> BigInt,
+        until_at -> Nullable<BigInt>,
+        applied_at -> Nullable<BigInt>,
+        undone_at -> Nullable<BigInt>,
+        undone_by -> Nullable<Text>,
+        grants -> Text,
+        impact -> Text,
+    }
+}
 
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);

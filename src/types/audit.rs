@@ -99,6 +99,14 @@ events! {
     TokenRevoked = "token.revoked",
     /// A grant was revoked.
     GrantRevoked = "grant.revoked",
+    /// Access was cut; `detail` names target, kind, reason and what it hit.
+    AccessCut = "access.cut",
+    /// A cut was undone.
+    AccessCutUndone = "access.cut_undone",
+    /// A revocation that was too large for one moment, or whose window is over, has been carried out.
+    AccessCutApplied = "access.cut_applied",
+    /// A person left: everything of theirs was ended.
+    UserOffboarded = "user.offboarded",
     /// A client registered itself.
     ClientRegistered = "client.registered",
     /// A client was added by an administrator.

@@ -93,3 +93,23 @@ typed_id!(
     /// An initial access token, as administrators name it (RFC 7591 §3).
     InitialAccessTokenId
 );
+typed_id!(
+    /// A cut of access.
+    CutId
+);
+
+impl TokenId {
+    /// Whether it was made at this moment or before, to the millisecond that a UUIDv7 knows.
+    #[must_use]
+    pub fn is_not_after(&self, at: Timestamp) -> bool {
+        self.to_string() < Self::text_after(at)
+    }
+
+    /// A text that every id made up to `at` sorts before, and every later one not.
+    #[must_use]
+    pub fn text_after(at: Timestamp) -> String {
+        let millis = format!("{:012x}", at.micros() / 1_000 + 1);
+        let (high, low) = millis.split_at(8);
+        format!("{high}-{low}")
+    }
+}

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod audit_chain;
 pub mod client;
+pub mod cut;
 pub mod duration;
 pub mod factor;
 pub mod fingerprint;

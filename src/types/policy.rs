@@ -184,6 +184,18 @@ fixed! {
     MAX_CLIENT_CONTACTS: usize = 16;
     /// Tries before it is 503: each lost one means that somebody else made or ended the same approval.
     GRANT_TRIES: usize = 4;
+    /// How often the detectors look, and what waits to be carried out or delivered is.
+    WATCH_INTERVAL: Duration = Duration::from_secs(3);
+    /// Approvals that one cut ends together with their tokens; a larger one first holds everything by rule.
+    CUT_AT_ONCE: i64 = 5_000;
+    /// People, clients and servers that the preview of a cut names.
+    CUT_FIRST_NAMES: i64 = 10;
+    /// Longest reason of a cut, in characters.
+    MAX_CUT_REASON: usize = 500;
+    /// Longest isolation, and longest window in which a suspension can be undone.
+    MAX_CUT_SPAN: Duration = Duration::from_secs(366 * 86_400);
+    /// Time after a cut in which its tokens are listed anew at every look, for whoever was issuing at that moment.
+    CUT_SETTLES: Duration = Duration::from_secs(5);
     /// Signed status lists that a node keeps.
     STATUS_LISTS: u64 = 64;
     /// Access tokens whose signature a node knows to fit, by digest.

@@ -32,7 +32,11 @@ pub fn uncached(status: StatusCode) -> HttpResponseBuilder {
 #[must_use]
 pub fn refusal(reason: &Reason) -> HttpResponse {
     let code = reason.code();
-    let status = if code == Code::InvalidClient { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+    let status = match code {
+        Code::InvalidClient => StatusCode::UNAUTHORIZED,
+        Code::AccessStopped => StatusCode::FORBIDDEN,
+        _ => StatusCode::BAD_REQUEST,
+    };
     let mut builder = uncached(status);
     if code == Code::InvalidClient {
         builder.insert_header((WWW_AUTHENTICATE, "Basic realm=\"postern\", charset=\"UTF-8\""));

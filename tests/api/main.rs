@@ -17,6 +17,7 @@ mod audit;
 mod authorize;
 mod clients;
 mod consent;
+mod cuts;
 mod discovery;
 mod documents;
 mod faults;

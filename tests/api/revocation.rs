@@ -16,7 +16,7 @@ const WEB: &str = "https://app.example/cb";
 const MAIL: &str = "https://mail.example/mcp";
 
 /// Whether the bit of a token stands in the status list that the token names.
-async fn bit(node: &Node, token: &str) -> bool {
+pub async fn is_listed(node: &Node, token: &str) -> bool {
     let status = &claims_of(token)["status"]["status_list"];
     let path = status["uri"].as_str().unwrap().strip_prefix(node.issuer()).unwrap().to_owned();
     let answer = node.get(&path).await;
@@ -41,7 +41,7 @@ fn accepted(node: &Node, token: &str) -> bool {
 /// Live by every way of asking, or dead by every way.
 async fn is_live(node: &Node, token: &str, live: bool) {
     assert_eq!(node.is_active(token).await, live, "introspection");
-    assert_eq!(bit(node, token).await, !live, "status list");
+    assert_eq!(is_listed(node, token).await, !live, "status list");
     assert_eq!(accepted(node, token), live, "verification");
 }
 
@@ -243,7 +243,7 @@ async fn the_kill_switch_cuts_by_every_axis_and_no_further() {
             let status = app.refresh(&node, &tokens.text_of("refresh_token")).await.status;
             assert_eq!(status, if dead { 400 } else { 200 }, "{what}");
         }
-        assert_eq!(bit(&node, &mail.text_of("access_token")).await, what == "everything", "{what}");
+        assert_eq!(is_listed(&node, &mail.text_of("access_token")).await, what == "everything", "{what}");
     }
     let page = ana.open(&first.ask()).await;
     assert!(page.has_form("/consent"), "what was taken back is asked for again");
@@ -259,7 +259,7 @@ async fn a_removed_resource_takes_its_tokens_along() {
     let code = app.code(&browser).await;
     let token = tokens.text_of("access_token");
     resources::remove(&node.core, &Caller::command_line(), NOTES).await.unwrap();
-    assert!(bit(&node, &token).await);
+    assert!(is_listed(&node, &token).await);
     assert!(!accepted(&node, &token));
     app.refresh(&node, &tokens.text_of("refresh_token")).await.is_error(400, "invalid_grant");
     app.redeem(&node, &code).await.is_error(400, "invalid_grant");

@@ -1,0 +1,2 @@
+DROP INDEX access_grant_by_client;
+DROP TABLE access_cut;
