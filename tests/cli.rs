@@ -91,6 +91,8 @@ struct Served {
     child: Child,
     address: String,
     said: Value,
+    /// Read as it is written: a server whose log nobody reads stops when the pipe is full.
+    log: std::thread::JoinHandle<String>,
 }
 
 impl Served {
@@ -101,7 +103,13 @@ impl Served {
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let said: Value = serde_json::from_str(&line).expect("the server says where it listens");
-        Self { address: said["address"].as_str().unwrap().to_owned(), said, child }
+        let mut stderr = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).unwrap();
+            log
+        });
+        Self { address: said["address"].as_str().unwrap().to_owned(), said, child, log }
     }
 
     fn get(&self, path: &str, headers: &str) -> (u16, String) {
@@ -112,8 +120,7 @@ impl Served {
     fn stop(mut self) -> (i32, String) {
         let killed = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(killed.success());
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        let log = self.log.join().unwrap();
         (self.child.wait().unwrap().code().expect("an exit code"), log)
     }
 }
