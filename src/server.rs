@@ -168,6 +168,16 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::grant))
                 .route(web::post().to(admin::end_grant)),
         )
+        .service(
+            route("/admin/cut", Access::Console, FORM)
+                .route(web::get().to(admin::cuts))
+                .route(web::post().to(admin::make_cut)),
+        )
+        .service(
+            route("/admin/cut/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::cut))
+                .route(web::post().to(admin::undo_cut)),
+        )
         .service(route("/admin/people", Access::Console, READ).route(reading().to(admin::people)))
         .service(
             route("/admin/people/{id}", Access::Console, FORM)

@@ -4,6 +4,7 @@
 mod access;
 mod apps;
 mod audit;
+mod cuts;
 mod overview;
 mod people;
 mod servers;
@@ -16,6 +17,7 @@ use url::form_urlencoded::byte_serialize;
 pub use access::{get as grant, list as access, post as end_grant};
 pub use apps::{get as app, list as apps, post as change_app};
 pub use audit::get as audit;
+pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
 pub use servers::{get as server, keys, list as servers, rotate};

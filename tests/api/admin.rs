@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::harness::{Browser, EMAIL, Node, PASSWORD, Page};
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
+    "/admin/cut",
+    "/admin/cut?q=ana%40example.com",
     "/admin",
     "/admin/access",
     "/admin/people",
@@ -81,6 +83,16 @@ impl World {
             act(&person, &person, "enable"),
             act(&person, &person, "role"),
             off,
+            (
+                format!("/admin/cut?kind=person&value={}", self.person),
+                "/admin/cut".to_owned(),
+                vec![
+                    ("kind", "person".to_owned()),
+                    ("value", self.person.clone()),
+                    ("how", "revoke".to_owned()),
+                    ("reason", "a test".to_owned()),
+                ],
+            ),
             act("/admin/keys", "/admin/keys", "rotate"),
         ]
     }
@@ -218,4 +230,27 @@ async fn lists_go_on_from_page_to_page() {
     let found = browser.get("/admin/apps?q=App%2059").await;
     assert_eq!(count(&found), 1);
     assert_eq!(browser.get("/admin/people?q=ANA").await.text.matches("<tr>").count(), 2);
+}
+
+#[tokio::test]
+async fn access_is_cut_after_a_preview_and_a_reason_and_comes_back() {
+    let world = world().await;
+    let page = world.admin.get(&format!("/admin/cut?q={}", EMAIL.replace('@', "%40"))).await;
+    assert!(page.words().contains("Approvals1") && page.words().contains(EMAIL), "{}", page.words());
+    let form = page.form("/admin/cut").set("how", "suspend");
+    let silent = world.admin.submit(&form.clone().set("reason", "  ")).await;
+    assert!(silent.location().unwrap().contains("refused=reason"));
+    assert_eq!(world.node.audited(AuditKind::AccessCut).await, 0);
+
+    let made = world.admin.submit(&form.set("reason", "laptop stolen")).await;
+    let cut = world.admin.follow(made).await;
+    assert!(cut.words().contains("in force") && cut.words().contains("laptop stolen"), "{}", cut.words());
+    assert_eq!(world.member.get("/account").await.status, 303, "signed out while it lasts");
+    let to = cut.url.path().to_owned();
+    assert!(!world.auditor.get(&to).await.has_form(&to));
+    let undone = world.admin.submit(&cut.form(&to)).await;
+    assert!(world.admin.follow(undone).await.words().contains("Undone."));
+    assert_eq!(world.member.get("/account").await.status, 200, "as before");
+    assert_eq!(world.admin.get("/admin/cut?q=nobody%40example.com").await.status, 200);
+    assert_eq!(world.admin.get("/admin/cut/x").await.status, 404);
 }

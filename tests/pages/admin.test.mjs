@@ -43,6 +43,7 @@ test('the overview says first whether anything is wrong', async () => {
 describe('every list leads to every thing', () => {
   for (const [link, heading, name] of [
     ['Access', 'Access', 'console-access'],
+    ['Cut access', 'Cut access', 'console-cut'],
     ['People', 'People', 'console-people'],
     ['Apps', 'Apps', 'console-apps'],
     ['Servers', 'Servers', 'console-servers'],
@@ -70,6 +71,14 @@ describe('every list leads to every thing', () => {
       await visitor.look(name);
     });
   }
+});
+
+test('a cut says first what it hits', async () => {
+  await visitor.open(`${postern.issuer}/admin/cut`);
+  await visitor.page.getByLabel('E-mail, app id').fill(person.email);
+  await visitor.press('Find');
+  assert.match(await visitor.text('.known'), /Approvals 2/);
+  await visitor.look('console-cut-preview');
 });
 
 test('an approval is ended where it is seen, and the list no longer has it', async () => {

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::access::access_table;
 use super::audit::audit_table;
+use super::cuts::way;
 use super::people::pairs;
 use super::{Desk, app_path, at, either, fact, marked, said, search, table};
 use crate::flow::core::Core;
@@ -12,6 +13,7 @@ use crate::flow::{client_admin, console};
 use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::client::{Client, ClientId};
+use crate::types::cut::Target;
 use crate::web::consent::provenance;
 use crate::web::page::redirect;
 use crate::web::site::Site;
@@ -74,6 +76,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 fact("State", state(&client)),
                 fact("Known since", at(client.created_at)),
                 fact("First approved", client.first_granted_at.map_or_else(|| said("never"), at)),
+                way(&desk, &Target::Client(id.clone())),
             ];
             let filter = GrantFilter { client_id: Some(id.clone()), ..GrantFilter::default() };
             let (grants, names) =

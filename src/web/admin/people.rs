@@ -4,12 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::access::access_table;
 use super::audit::audit_table;
+use super::cuts::way;
 use super::{Desk, at, either, fact, marked, said, search, table};
 use crate::flow::core::Core;
 use crate::flow::people::OrderError;
 use crate::flow::{access as flow_access, console, people};
 use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
+use crate::types::cut::Target;
 use crate::types::id::UserId;
 use crate::types::user::{Role, User};
 use crate::web::page::redirect;
@@ -75,6 +77,7 @@ pub async fn get(
                 ),
                 fact("State", state(&user)),
                 fact("Added", at(user.created_at)),
+                way(&desk, &Target::Person(id)),
             ];
             let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
             let (grants, names) =

@@ -3,11 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::access::access_table;
+use super::cuts::way;
 use super::{Desk, at, either, fact, marked, said, table};
 use crate::flow::console;
 use crate::flow::core::Core;
 use crate::flow::keys::{self as flow_keys, KeyState};
 use crate::storage::grants::GrantFilter;
+use crate::types::cut::Target;
 use crate::types::id::ResourceId;
 use crate::types::resource::{ClientRule, Resource, Risk};
 use crate::web::page::redirect;
@@ -67,6 +69,7 @@ pub async fn get(
                 fact("Who may ask", said(rule(resource))),
                 fact("Signing", said(resource.signing_alg.as_str())),
                 fact("Added", at(resource.created_at)),
+                way(&desk, &Target::Resource(id)),
             ];
             let mut scopes =
                 table("Permissions", "It has none.", vec!["Permission", "What it allows", "Risk"]);
