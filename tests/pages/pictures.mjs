@@ -10,6 +10,7 @@ import { Browser } from './lib/visitor.mjs';
 const folder = path.resolve(import.meta.dirname, '../../docs/pictures');
 const NOTES = 'https://mcp.example.com/notes';
 const CALENDAR = 'https://calendar.example.com/mcp';
+const ROOT = { email: 'root@example.com', password: 'three other words here' };
 const ADA = { email: 'ada@example.com', password: 'three unrelated words' };
 // Where the real client keeps its metadata document, and where it listens.
 const CLAUDE_CODE = 'https://claude.ai/oauth/claude-code-client-metadata';
@@ -109,6 +110,15 @@ async function main() {
     used(postern);
     await visitor.open(`${postern.issuer}/account`);
     await shoot(visitor, 'account', 1000);
+
+    await postern.cli(['user', 'add', ROOT.email, '--role', 'admin', '--password-stdin'], { input: ROOT.password });
+    const root = await browser.visitor({ deviceScaleFactor: 1.5 });
+    await root.open(`${postern.issuer}/login?continue=%2Fadmin%2Faccess`);
+    await root.signIn(ROOT);
+    await shoot(root, 'console-access', 1280);
+    await root.open(`${postern.issuer}/admin/cut?q=${encodeURIComponent(ADA.email)}`);
+    await shoot(root, 'console-cut', 1280);
+    await root.leave();
 
     const unknown = await App.at(postern.issuer, { id: 'forgotten', redirectUri: LISTENS });
     await visitor.open(unknown.asks());
