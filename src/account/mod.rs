@@ -6,4 +6,5 @@ pub mod cut;
 pub mod factor;
 pub mod login;
 pub mod password;
+pub mod permission;
 pub mod session;

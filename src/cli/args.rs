@@ -41,6 +41,9 @@ pub(super) enum Command {
     /// MCP servers that this issuer guards.
     #[command(subcommand)]
     Resource(ResourceCommand),
+    /// Who may be granted what at an MCP server.
+    #[command(subcommand)]
+    Role(RoleCommand),
     /// Clients: the apps and agents that ask for access.
     #[command(subcommand)]
     Client(ClientCommand),
@@ -151,6 +154,19 @@ pub(super) enum UserCommand {
         /// Take the rule back.
         #[arg(long)]
         off: bool,
+    },
+    /// Set the groups a person belongs to, in place of those of before; none given means none.
+    SetGroups {
+        /// E-mail address.
+        email: String,
+        /// A group; may be repeated.
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<String>,
+    },
+    /// Show what a person may be granted where, through which roles, and which apps have what of it.
+    Access {
+        /// E-mail address.
+        email: String,
     },
     /// Set what a person may do in the console.
     SetRole {
@@ -413,6 +429,60 @@ pub(super) enum CutCommand {
         /// Its id.
         id: String,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum RoleCommand {
+    /// List the roles of a server and who has them.
+    List {
+        /// The server's URL.
+        uri: String,
+    },
+    /// Define a role of a server, or change one. reader, injector and maintainer are there from the start.
+    Define {
+        /// The server's URL.
+        uri: String,
+        /// The role's name.
+        name: String,
+        /// A permission it allows; may be repeated.
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<String>,
+    },
+    /// Remove a role of a server; whoever had it has it no more.
+    Remove {
+        /// The server's URL.
+        uri: String,
+        /// The role's name.
+        name: String,
+    },
+    /// Give a role. The first one given at a server closes it to everyone who has none.
+    Give(RoleHolderArgs),
+    /// Take a role back. With the last one taken, the server is open to everyone again.
+    Take(RoleHolderArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RoleHolderArgs {
+    /// The server's URL.
+    pub(super) uri: String,
+    /// The role's name.
+    pub(super) role: String,
+    #[command(flatten)]
+    pub(super) who: WhoArgs,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(super) struct WhoArgs {
+    /// The people of a group.
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group: Option<String>,
+    /// One person.
+    #[arg(long, value_name = "EMAIL")]
+    pub(super) user: Option<String>,
+    /// Everyone who can sign in.
+    #[arg(long)]
+    pub(super) everyone: bool,
 }
 
 #[derive(Subcommand, Debug)]

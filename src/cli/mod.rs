@@ -14,6 +14,7 @@ mod output;
 mod papers;
 mod people;
 mod resources;
+mod roles;
 mod serve;
 mod tokens;
 
@@ -84,6 +85,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Backup { path } => operations::backup(&config, path).await?,
         Command::User(command) => people::run(&open(&config).await?, command).await?,
         Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
+        Command::Role(command) => roles::run(&open(&config).await?, command).await?,
         Command::Client(command) => clients::run(&open(&config).await?, command).await?,
         Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,
         Command::Grant(command) => grants::run(&open(&config).await?, command).await?,

@@ -9,6 +9,7 @@ use super::output::{CliError, Said, moment};
 use crate::account::password;
 use crate::flow::core::{Caller, Core};
 use crate::flow::people::{self, NewUser};
+use crate::flow::roles;
 use crate::types::policy::MAX_PASSWORD;
 use crate::types::secret::Secret;
 use crate::types::user::User;
@@ -37,6 +38,8 @@ pub(super) async fn run(core: &Core, command: UserCommand) -> Result<Said, CliEr
         UserCommand::RequireSecondFactor { email, off } => {
             people::require_second_factor(core, &caller, &email, !off).await?
         }
+        UserCommand::SetGroups { email, groups } => roles::set_groups(core, &caller, &email, groups).await?,
+        UserCommand::Access { email } => return super::roles::effective(core, &email).await,
         UserCommand::SetRole { email, role } => people::set_role(core, &caller, &email, role).await?,
     };
     Ok(Said::thing(person(&user)))

@@ -11,6 +11,7 @@ use super::login::SignedIn;
 use crate::account::consent::{Ask, Question, ask};
 use crate::account::cut::{Hold, Use, holds};
 use crate::account::factor::level_due;
+use crate::account::permission::permitted;
 use crate::oauth::authorize::{self as rules, AuthorizeRequest, ReturnAddress};
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
@@ -113,7 +114,7 @@ pub async fn authorize(
         Ok(resources) => resources,
         Err(reason) => return refuse(&reason),
     };
-    let request = match rules::check(params, client, back.clone(), resources) {
+    let mut request = match rules::check(params, client, back.clone(), resources) {
         Ok(request) => request,
         Err(reason) => return refuse(&reason),
     };
@@ -133,6 +134,17 @@ pub async fn authorize(
             return refuse(&Reason::UnmetAuthentication);
         }
         return Ok(Answer::StepUp { resume: Resume::seal(core, query, since)? });
+    }
+    // What no role of theirs allows cannot be granted, so it is not asked either.
+    request.asked.by_resource.retain_mut(|(resource, scopes)| {
+        let left = permitted(resource, &person.user).left_of(scopes);
+        left.is_some_and(|left| {
+            *scopes = left;
+            true
+        })
+    });
+    if request.asked.by_resource.is_empty() {
+        return refuse(&Reason::NoScopeLeft);
     }
     let mut questions = questions(core, &request, person, now).await?;
     match hold(live::current(core).await?.as_ref(), &request, &mut questions, person, now) {

@@ -12,9 +12,10 @@ use super::live::{self, View};
 use super::login::SignedIn;
 use crate::account::consent::{Ask, Question, merge};
 use crate::account::factor::level_due;
+use crate::account::permission::permitted;
 use crate::oauth::authorize::{AuthorizeRequest, ReturnAddress};
 use crate::oauth::refusal::Reason;
-use crate::storage::{StoreError, Tx, audit, clients, codes, consents, grants, resources};
+use crate::storage::{StoreError, Tx, audit, clients, codes, consents, grants, resources, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, ClientId};
 use crate::types::factor::Methods;
@@ -238,7 +239,7 @@ pub async fn decide(
             if !consents::consume(tx, &digest, session, now)? {
                 return Ok(None);
             }
-            let granted = issue.commit(tx, now)?;
+            let Some(granted) = issue.commit(tx, now)? else { return Ok(None) };
             for one in &granted {
                 let mut event = event.clone();
                 event.id = one.event_id;
@@ -316,8 +317,7 @@ pub async fn issue_remembered(
                     return Ok(false);
                 }
             }
-            issue.commit(tx, now)?;
-            Ok(true)
+            Ok(issue.commit(tx, now)?.is_some())
         })
         .await?;
     Ok(if issued { Ok(code.expose().to_owned()) } else { Err(Reason::ConsentRequired) })
@@ -382,11 +382,14 @@ impl Approval {
 }
 
 impl Issue {
-    /// Makes or merges the grants and inserts the code.
-    fn commit(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<Written>, StoreError> {
+    /// Makes or merges the grants and inserts the code; `None` when a role that allowed it has just gone.
+    fn commit(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<Option<Vec<Written>>, StoreError> {
         let approval = &self.approval;
         let mut written = Vec::new();
         for ((resource_id, shown, allowed), (fresh_id, event_id)) in approval.granted.iter().zip(&self.ids) {
+            if !approval.silent && !may_be_granted(tx, approval.user_id, *resource_id, allowed)? {
+                return Ok(None);
+            }
             let standing =
                 grants::find_standing(tx, Some(approval.user_id), &approval.client.id, *resource_id)?;
             let grant_id = match standing.filter(|grant| grant.is_live(now)) {
@@ -449,6 +452,18 @@ impl Issue {
         )?;
         clients::mark_granted(tx, &approval.client.id, now)?;
         audit::append(tx, &self.issued)?;
-        Ok(written)
+        Ok(Some(written))
     }
+}
+
+/// Whether roles allow it. Server and person are held, so that whoever changes a role waits and then sees the grant.
+fn may_be_granted(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    resource: ResourceId,
+    scopes: &ScopeSet,
+) -> Result<bool, StoreError> {
+    let Some(resource) = resources::hold(tx, resource)? else { return Ok(false) };
+    let Some(user) = users::hold(tx, user)? else { return Ok(false) };
+    Ok(permitted(&resource, &user).left_of(scopes).as_ref() == Some(scopes))
 }

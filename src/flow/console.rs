@@ -140,6 +140,14 @@ fn names(
     })
 }
 
+/// These people, by id.
+///
+/// # Errors
+/// A fault.
+pub async fn names_of(core: &Core, ids: Vec<UserId>) -> Result<HashMap<UserId, User>, Fault> {
+    Ok(core.store.read(move |tx| Ok(names(tx, ids.into_iter(), std::iter::empty())?.people)).await?)
+}
+
 /// One person and their sign-ins.
 ///
 /// # Errors

@@ -29,6 +29,7 @@ pub mod refresh;
 pub mod register;
 pub mod resources;
 pub mod revoke;
+pub mod roles;
 pub mod second_step;
 pub mod setup;
 pub mod status_list;

@@ -7,6 +7,7 @@ use super::live;
 use super::people::OrderError;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, audit, grants, resources};
+use crate::types::access_rule::AccessRule;
 use crate::types::audit::AuditKind;
 use crate::types::id::ResourceId;
 use crate::types::key::SigningAlg;
@@ -62,6 +63,7 @@ pub async fn add(core: &Core, caller: &Caller, new: NewResource) -> Result<(Reso
         signing_alg: new.signing_alg,
         is_default: new.is_default,
         client_rule: new.client_rule,
+        access_rule: AccessRule::default(),
         second_factor_required: new.second_factor_required,
         client_id: format!("pst_resource_{}", id.to_string().replace('-', "")),
         secret_digest: secret.digest(),

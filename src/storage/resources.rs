@@ -7,6 +7,7 @@ use super::generations::{Topic, bump};
 use super::row::{digest, json, moment, need, to_json};
 use super::schema::resource;
 use super::store::Tx;
+use crate::types::access_rule::AccessRule;
 use crate::types::id::ResourceId;
 use crate::types::key::SigningAlg;
 use crate::types::resource::Resource;
@@ -33,6 +34,7 @@ struct Row {
     updated_at: i64,
     removed_at: Option<i64>,
     second_factor_required: bool,
+    access_rule: String,
 }
 
 impl Row {
@@ -46,6 +48,7 @@ impl Row {
             signing_alg: need(SigningAlg::parse(&self.signing_alg), "resource.signing_alg")?,
             is_default: self.is_default,
             client_rule: json(&self.client_rule, "resource.client_rule")?,
+            access_rule: json(&self.access_rule, "resource.access_rule")?,
             second_factor_required: self.second_factor_required,
             client_id: self.client_id,
             secret_digest: digest(&self.secret_digest, "resource.secret_digest")?,
@@ -87,6 +90,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &Resource) -> Result<(), StoreError> {
         updated_at: new.updated_at.micros(),
         removed_at: None,
         second_factor_required: new.second_factor_required,
+        access_rule: to_json(&new.access_rule)?,
     };
     diesel::insert_into(resource::table).values(&row).execute(tx.connection())?;
     bump(tx, Topic::Resources);
@@ -146,6 +150,34 @@ pub fn find_by_client_id(tx: &mut Tx<'_>, client_id: &str) -> Result<Option<Reso
         .optional()?
         .map(Row::read)
         .transpose()
+}
+
+/// Says who may be granted what there.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_access_rule(
+    tx: &mut Tx<'_>,
+    id: ResourceId,
+    rule: &AccessRule,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    diesel::update(resource::table.find(id.to_string()))
+        .set((resource::access_rule.eq(to_json(rule)?), resource::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    bump(tx, Topic::Resources);
+    Ok(())
+}
+
+/// The MCP server with this id, which nobody changes until the transaction ends.
+///
+/// # Errors
+/// A fault of the database.
+pub fn hold(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>, StoreError> {
+    diesel::update(resource::table.find(id.to_string()))
+        .set(resource::updated_at.eq(resource::updated_at))
+        .execute(tx.connection())?;
+    find(tx, id)
 }
 
 /// Marks an MCP server as removed; its URI may be registered anew.

@@ -70,6 +70,7 @@ diesel::table! {
         updated_at -> BigInt,
         removed_at -> Nullable<BigInt>,
         second_factor_required -> Bool,
+        access_rule -> Text,
     }
 }
 diesel::table! {

@@ -183,6 +183,28 @@ pub fn set_second_factor_required(
     Ok(())
 }
 
+/// The person with this id, whom nobody changes until the transaction ends.
+///
+/// # Errors
+/// A fault of the database.
+pub fn hold(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, StoreError> {
+    diesel::update(users::table.find(id.to_string()))
+        .set(users::updated_at.eq(users::updated_at))
+        .execute(tx.connection())?;
+    find(tx, id)
+}
+
+/// Sets the groups a person belongs to.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_groups(tx: &mut Tx<'_>, id: UserId, groups: &[String], now: Timestamp) -> Result<(), StoreError> {
+    diesel::update(users::table.find(id.to_string()))
+        .set((users::groups.eq(to_json(&groups)?), users::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
+    Ok(())
+}
+
 /// Sets a role.
 ///
 /// # Errors

@@ -53,6 +53,8 @@ events! {
     UserPasswordSet = "user.password_set",
     /// A role was set.
     UserRoleSet = "user.role_set",
+    /// The groups of a person were set.
+    UserGroupsSet = "user.groups_set",
     /// Whether a person has to sign in with a second factor was set.
     UserSecondFactorRule = "user.second_factor_rule",
     /// A person proved who they are and has yet to show a second factor.
@@ -125,6 +127,8 @@ events! {
     ClientAuthenticationFailed = "client.authentication_failed",
     /// An MCP server was added.
     ResourceAdded = "resource.added",
+    /// Who may be granted what at an MCP server was changed.
+    ResourceRolesSet = "resource.roles_set",
     /// An MCP server was removed.
     ResourceRemoved = "resource.removed",
     /// Signing keys were rotated.

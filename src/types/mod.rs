@@ -1,5 +1,6 @@
 //! The ground floor: plain values, each born valid, that every other folder speaks in.
 
+pub mod access_rule;
 pub mod audit;
 pub mod audit_chain;
 pub mod client;

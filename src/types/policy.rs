@@ -122,6 +122,12 @@ fixed! {
     CONSOLE_PAGE: i64 = 50;
     /// Rows that one sweep statement deletes at most.
     SWEEP_BATCH: i64 = 1_000;
+    /// Groups of one person at most.
+    MAX_GROUPS: usize = 200;
+    /// Roles that one server has of its own at most.
+    MAX_ROLES: usize = 50;
+    /// People and groups with a role at one server at most; more belong into groups.
+    MAX_ROLE_HOLDERS: usize = 1_000;
     /// Shortest password in characters (NIST SP 800-63B §5.1.1.2 asks for at least 8).
     MIN_PASSWORD: usize = 8;
     /// Longest password in bytes; what is longer is refused before it is hashed.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::access_rule::AccessRule;
 use super::client::Client;
 use super::id::ResourceId;
 use super::key::SigningAlg;
@@ -118,6 +119,8 @@ pub struct Resource {
     pub is_default: bool,
     /// Which clients may ask for it.
     pub client_rule: ClientRule,
+    /// Who may be granted what.
+    pub access_rule: AccessRule,
     /// Whether nobody allows access here without a second factor.
     pub second_factor_required: bool,
     /// The credentials with which the server itself may call `/introspect`: client id …

@@ -29,5 +29,6 @@ mod refresh;
 mod register;
 mod restart;
 mod revocation;
+mod roles;
 mod second_factor;
 mod token;

@@ -8,7 +8,7 @@ use super::cuts::way;
 use super::{Desk, at, either, fact, marked, said, search, table};
 use crate::flow::core::Core;
 use crate::flow::people::OrderError;
-use crate::flow::{access as flow_access, console, people};
+use crate::flow::{access as flow_access, console, people, roles};
 use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::cut::Target;
@@ -89,6 +89,37 @@ pub async fn get(
                 &names,
                 &format!("person={id}"),
             ));
+            let mut allowed = table(
+                "What apps may be allowed on their behalf",
+                "No server is protected yet.",
+                vec!["Server", "Permissions", "Through"],
+            );
+            for one in roles::effective(&core, &user).await.map_err(|cause| desk.fault(&cause))? {
+                let through: Vec<String> = one
+                    .permitted
+                    .through
+                    .iter()
+                    .map(|(role, who)| {
+                        format!("{role}, as {}", roles::in_words(who, |_| "this person".to_owned()))
+                    })
+                    .collect();
+                allowed.rows.push(vec![
+                    desk.named(one.resource.name.clone(), &format!("/servers/{}", one.resource.id)),
+                    said(if one.permitted.at_all {
+                        roles::listed(&one.permitted.scopes)
+                    } else {
+                        "nothing".to_owned()
+                    }),
+                    said(if one.resource.access_rule.is_open() {
+                        "open to everyone".to_owned()
+                    } else if through.is_empty() {
+                        "no role".to_owned()
+                    } else {
+                        through.join("; ")
+                    }),
+                ]);
+            }
+            view.tables.push(allowed);
             let mut signed_in =
                 table("Where they are signed in", "Nowhere.", vec!["Browser", "From", "Since", "Last seen"]);
             for session in &sessions {

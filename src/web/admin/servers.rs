@@ -8,7 +8,9 @@ use super::{Desk, at, either, fact, marked, said, table};
 use crate::flow::console;
 use crate::flow::core::Core;
 use crate::flow::keys::{self as flow_keys, KeyState};
+use crate::flow::roles::{in_words, listed};
 use crate::storage::grants::GrantFilter;
+use crate::types::access_rule::Who;
 use crate::types::cut::Target;
 use crate::types::id::ResourceId;
 use crate::types::resource::{ClientRule, Resource, Risk};
@@ -82,6 +84,31 @@ pub async fn get(
                 scopes.rows.push(vec![said(scope.name.clone()), said(scope.description.clone()), risk]);
             }
             view.tables.push(scopes);
+            let mut roles = table(
+                "Who may be granted what",
+                "",
+                vec!["Role", "Permissions it allows", "Who has it"],
+            );
+            if resource.access_rule.is_open() {
+                roles.empty = "Everyone may be granted everything here: nobody has been given a role yet. See `postern role give`.";
+            } else {
+                let holders = resource.access_rule.holders.clone();
+                let names = console::names_of(&core, holders.iter().filter_map(|holder| match holder.who {
+                    Who::Person(id) => Some(id),
+                    Who::Everyone | Who::Group(_) => None,
+                }).collect()).await.map_err(|cause| desk.fault(&cause))?;
+                for name in resource.role_names() {
+                    let allowed = resource.role_scopes(name).unwrap_or_default();
+                    let who: Vec<String> = holders
+                        .iter()
+                        .filter(|holder| holder.role == name)
+                        .map(|holder| in_words(&holder.who, |id| names.get(&id).map_or_else(|| id.to_string(), |user| user.email.clone())))
+                        .collect();
+                    let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
+                    roles.rows.push(vec![said(name), said(listed(&allowed)), said(who)]);
+                }
+            }
+            view.tables.push(roles);
             let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
             let (grants, names) =
                 console::access(&core, filter, None).await.map_err(|cause| desk.fault(&cause))?;

@@ -1,0 +1,49 @@
+//! What a person may be granted at a server: groups, then roles, then permissions. What no role allows cannot be granted.
+
+use crate::types::access_rule::Who;
+use crate::types::resource::Resource;
+use crate::types::scope::ScopeSet;
+use crate::types::user::User;
+
+/// What one person may be granted at one server, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Permitted {
+    /// Whether they may be granted access at all; a server without permissions knows nothing finer.
+    pub at_all: bool,
+    /// The permissions.
+    pub scopes: ScopeSet,
+    /// Through which role, and whether as everyone, in a group, or by name. Empty where the server has no rule.
+    pub through: Vec<(String, Who)>,
+}
+
+/// Decides it.
+#[must_use]
+pub fn permitted(resource: &Resource, user: &User) -> Permitted {
+    let rule = &resource.access_rule;
+    if rule.is_open() {
+        return Permitted { at_all: true, scopes: resource.scope_set(), through: Vec::new() };
+    }
+    let mut scopes = ScopeSet::default();
+    let mut through = Vec::new();
+    for holder in &rule.holders {
+        let applies = match &holder.who {
+            Who::Everyone => true,
+            Who::Group(name) => user.groups.contains(name),
+            Who::Person(id) => *id == user.id,
+        };
+        if let Some(allowed) = applies.then(|| resource.role_scopes(&holder.role)).flatten() {
+            scopes = scopes.union(&allowed);
+            through.push((holder.role.clone(), holder.who.clone()));
+        }
+    }
+    Permitted { at_all: !through.is_empty(), scopes, through }
+}
+
+impl Permitted {
+    /// What of `scopes` may be granted; `None` when nothing may.
+    #[must_use]
+    pub fn left_of(&self, scopes: &ScopeSet) -> Option<ScopeSet> {
+        let left = scopes.intersection(&self.scopes);
+        (self.at_all && (!left.is_empty() || scopes.is_empty())).then_some(left)
+    }
+}
