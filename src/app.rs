@@ -74,6 +74,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
             .build(),
         issued: Counters::new(),
         repeated: Counters::new(),
+        watched: Mutex::new(None),
         status_indexes: Mutex::new(Vec::new()),
     })
 }

@@ -169,6 +169,11 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(admin::end_grant)),
         )
         .service(
+            route("/admin/alerts", Access::Console, FORM)
+                .route(web::get().to(admin::alerts))
+                .route(web::post().to(admin::acknowledge)),
+        )
+        .service(
             route("/admin/cut", Access::Console, FORM)
                 .route(web::get().to(admin::cuts))
                 .route(web::post().to(admin::make_cut)),

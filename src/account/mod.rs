@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod consent;
 pub mod cut;
+pub mod detector;
 pub mod factor;
 pub mod login;
 pub mod password;

@@ -55,6 +55,12 @@ pub(super) enum Command {
     Grant(GrantCommand),
     /// Cut access, see what was cut, and undo it.
     Cut(CutArgs),
+    /// What looked like an attack.
+    #[command(subcommand)]
+    Alert(AlertCommand),
+    /// What is looked for, when it is too much, and what happens then.
+    #[command(subcommand)]
+    Detector(DetectorCommand),
     /// Signing keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -429,6 +435,61 @@ pub(super) enum CutCommand {
         /// Its id.
         id: String,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum AlertCommand {
+    /// List open alerts, newest first.
+    List {
+        /// Also those that somebody has taken note of.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Take note of an open alert, which closes it.
+    Acknowledge {
+        /// Its id.
+        id: String,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(super) enum DetectorCommand {
+    /// List the detectors and their rules.
+    List,
+    /// Change a detector's rule; what is not given stays.
+    Set(RuleArgs),
+    /// Show what a rule would have raised in the past; nothing is raised and nothing done.
+    DryRun {
+        #[command(flatten)]
+        rule: RuleArgs,
+        /// How far back.
+        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = duration::parse)]
+        since: Duration,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RuleArgs {
+    /// The detector; see `postern detector list`.
+    pub(super) detector: String,
+    /// How many are too many.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) threshold: Option<usize>,
+    /// Within how long.
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+    pub(super) window: Option<Duration>,
+    /// alert, isolate or revoke.
+    #[arg(long, value_name = "ACTION")]
+    pub(super) action: Option<String>,
+    /// How long isolate lasts.
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+    pub(super) isolate_for: Option<Duration>,
+    /// Switch it on.
+    #[arg(long, conflicts_with = "off")]
+    pub(super) on: bool,
+    /// Switch it off.
+    #[arg(long)]
+    pub(super) off: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,6 +1,7 @@
 //! The command line. Each command opens the same database as a running server, does what the use cases do, and says
 //! what came of it.
 
+mod alerts;
 mod args;
 mod audit;
 mod audit_export;
@@ -90,6 +91,8 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,
         Command::Grant(command) => grants::run(&open(&config).await?, command).await?,
         Command::Cut(args) => cuts::run(&open(&config).await?, args).await?,
+        Command::Alert(command) => alerts::run(&open(&config).await?, command).await?,
+        Command::Detector(command) => alerts::detectors(&open(&config).await?, command).await?,
         Command::Key(command) => keys::run(&open(&config).await?, command).await?,
         Command::Audit(command) => return audit::run(&open(&config).await?, command).await,
         // Answered above, before there is a configuration.

@@ -58,6 +58,8 @@ pub struct Core {
     pub issued: Counters<3>,
     /// Used refresh tokens that came again, by [`crate::oauth::refresh::Cause::ALL`].
     pub repeated: Counters<3>,
+    /// Up to when this node's detectors have looked; none before their first look.
+    pub watched: Mutex<Option<Timestamp>>,
     /// Places in the status lists that this node has reserved and not used.
     pub status_indexes: Mutex<Vec<i64>>,
 }

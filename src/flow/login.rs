@@ -103,9 +103,11 @@ pub async fn login(
     let hash =
         user.as_ref().filter(|user| user.disabled_at.is_none()).and_then(|user| user.password_hash.clone());
     let fits = !too_long && core.hasher.verify(hash, password).await.map_err(|_| Fault::Busy)?;
+    let named = user.as_ref().map(|user| user.id);
     let Some(user) = user.filter(|user| fits && user.disabled_at.is_none()) else {
         let mut event = core.event(AuditKind::LoginFailed, caller, now);
-        event.user_id = None;
+        // Whose account it was for is in the log alone; the page says nothing of it.
+        event.user_id = named;
         core.store
             .write(move |tx| {
                 count_failure(tx, &keys, now)?;

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod account;
+pub mod alerts;
 pub mod audit;
 pub mod audit_chain;
 pub mod authorize;

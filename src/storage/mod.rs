@@ -1,6 +1,7 @@
 //! The store: one interface over SQLite and PostgreSQL. No diesel type leaves this folder.
 
 pub mod access_tokens;
+pub mod alerts;
 pub mod assertions;
 pub mod audit;
 pub mod audit_chain;

@@ -280,4 +280,33 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    alert (id) {
+        id -> Text,
+        detector -> Text,
+        subject_kind -> Text,
+        subject -> Text,
+        first_at -> BigInt,
+        last_at -> BigInt,
+        occurrences -> BigInt,
+        raised_at -> BigInt,
+        action -> Text,
+        isolate_for -> Nullable<BigInt>,
+        cut_id -> Nullable<Text>,
+        outcome -> Text,
+        acknowledged_at -> Nullable<BigInt>,
+        acknowledged_by -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    detector_rule (detector) {
+        detector -> Text,
+        is_on -> Bool,
+        threshold -> BigInt,
+        window_seconds -> BigInt,
+        action -> Text,
+        isolate_for -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);

@@ -103,6 +103,12 @@ events! {
     GrantRevoked = "grant.revoked",
     /// Access was cut; `detail` names target, kind, reason and what it hit.
     AccessCut = "access.cut",
+    /// A detector found something; `detail` says what.
+    AlertRaised = "alert.raised",
+    /// Somebody took note of an alert.
+    AlertAcknowledged = "alert.acknowledged",
+    /// The rule of a detector was set.
+    DetectorSet = "detector.set",
     /// A cut was undone.
     AccessCutUndone = "access.cut_undone",
     /// A revocation that was too large for one moment, or whose window is over, has been carried out.

@@ -94,6 +94,10 @@ typed_id!(
     InitialAccessTokenId
 );
 typed_id!(
+    /// An alert.
+    AlertId
+);
+typed_id!(
     /// A cut of access.
     CutId
 );

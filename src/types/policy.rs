@@ -192,6 +192,18 @@ fixed! {
     GRANT_TRIES: usize = 4;
     /// How often the detectors look, and what waits to be carried out or delivered is.
     WATCH_INTERVAL: Duration = Duration::from_secs(3);
+    /// Records that a detector reads at once at most.
+    DETECTOR_READ: i64 = 10_000;
+    /// How far before its last look a detector looks again, for records that were slow to arrive.
+    DETECTOR_OVERLAP: Duration = Duration::from_secs(30);
+    /// How far back a node looks for attacks when it starts.
+    DETECTOR_START: Duration = Duration::from_secs(3_600);
+    /// The longest window of a detector.
+    MAX_DETECTOR_WINDOW: Duration = Duration::from_secs(86_400);
+    /// The highest threshold of a detector.
+    MAX_DETECTOR_THRESHOLD: usize = 5_000;
+    /// Alerts on one page of the console.
+    ALERTS_ON_A_PAGE: i64 = 100;
     /// Approvals that one cut ends together with their tokens; a larger one first holds everything by rule.
     CUT_AT_ONCE: i64 = 5_000;
     /// People, clients and servers that the preview of a cut names.

@@ -2,6 +2,7 @@
 //! administrators act, members see nothing.
 
 mod access;
+mod alerts;
 mod apps;
 mod audit;
 mod cuts;
@@ -15,6 +16,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use url::form_urlencoded::byte_serialize;
 
 pub use access::{get as grant, list as access, post as end_grant};
+pub use alerts::{acknowledge, list as alerts};
 pub use apps::{get as app, list as apps, post as change_app};
 pub use audit::get as audit;
 pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
@@ -149,7 +151,8 @@ impl<'a> Desk<'a> {
 }
 
 /// What was done, by the code that stands in the address after it.
-const DONE: [(&str, &str); 8] = [
+const DONE: [(&str, &str); 9] = [
+    ("noted", "Noted."),
     ("off", "Switched off. Every sign-in and every token is dead."),
     ("on", "Switched on again."),
     ("role", "The role was changed."),

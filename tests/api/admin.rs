@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::harness::{Browser, EMAIL, Node, PASSWORD, Page};
 
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
+    "/admin/alerts",
     "/admin/cut",
     "/admin/cut?q=ana%40example.com",
     "/admin",

@@ -18,6 +18,7 @@ mod authorize;
 mod clients;
 mod consent;
 mod cuts;
+mod detectors;
 mod discovery;
 mod documents;
 mod faults;

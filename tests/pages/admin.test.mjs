@@ -42,6 +42,7 @@ test('the overview says first whether anything is wrong', async () => {
 
 describe('every list leads to every thing', () => {
   for (const [link, heading, name] of [
+    ['Alerts', 'Alerts', 'console-alerts'],
     ['Access', 'Access', 'console-access'],
     ['Cut access', 'Cut access', 'console-cut'],
     ['People', 'People', 'console-people'],

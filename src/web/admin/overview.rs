@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Desk, either, fact, said, table};
+use crate::flow::alerts;
 use crate::flow::console::{self, Series};
 use crate::flow::core::Core;
 use crate::types::audit::AuditKind;
@@ -37,6 +38,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 1 => "One sign of theft in the last 24 hours: look at it first.".to_owned(),
                 count => format!("{count} signs of theft in the last 24 hours: look at them first."),
             };
+            let open = alerts::list(&core, true).await.map_err(|cause| desk.fault(&cause))?;
             let mut view = desk.blank("", "Overview", lead);
             view.numbers = numbers(&seen.day, "an hour, over the last 24 hours");
             let mut week = table("The last seven days", "", vec!["What", "How often"]);
@@ -48,6 +50,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 ]);
             }
             view.facts = vec![
+                fact("Open alerts", desk.named(open.len().to_string(), "/alerts")),
                 fact("Browsers seen in the last hour", desk.named(seen.active.to_string(), "/sessions")),
                 fact("Audit log last signed", desk.ago(seen.signed_at)),
             ];

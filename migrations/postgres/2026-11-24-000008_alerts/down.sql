@@ -1,0 +1,2 @@
+DROP TABLE detector_rule;
+DROP TABLE alert;
