@@ -1,10 +1,14 @@
 //! Every command and option, once: parsing, help, shell completions and the manual all come from here.
 
+mod guard;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 
 use crate::types::duration;
 use crate::types::key::SigningAlg;
@@ -435,115 +439,6 @@ pub(super) enum CutCommand {
         /// Its id.
         id: String,
     },
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum AlertCommand {
-    /// List open alerts, newest first.
-    List {
-        /// Also those that somebody has taken note of.
-        #[arg(long)]
-        all: bool,
-    },
-    /// Take note of an open alert, which closes it.
-    Acknowledge {
-        /// Its id.
-        id: String,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum DetectorCommand {
-    /// List the detectors and their rules.
-    List,
-    /// Change a detector's rule; what is not given stays.
-    Set(RuleArgs),
-    /// Show what a rule would have raised in the past; nothing is raised and nothing done.
-    DryRun {
-        #[command(flatten)]
-        rule: RuleArgs,
-        /// How far back.
-        #[arg(long, value_name = "SPAN", default_value = "7d", value_parser = duration::parse)]
-        since: Duration,
-    },
-}
-
-#[derive(Args, Debug)]
-pub(super) struct RuleArgs {
-    /// The detector; see `postern detector list`.
-    pub(super) detector: String,
-    /// How many are too many.
-    #[arg(long, value_name = "NUMBER")]
-    pub(super) threshold: Option<usize>,
-    /// Within how long.
-    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
-    pub(super) window: Option<Duration>,
-    /// alert, isolate or revoke.
-    #[arg(long, value_name = "ACTION")]
-    pub(super) action: Option<String>,
-    /// How long isolate lasts.
-    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
-    pub(super) isolate_for: Option<Duration>,
-    /// Switch it on.
-    #[arg(long, conflicts_with = "off")]
-    pub(super) on: bool,
-    /// Switch it off.
-    #[arg(long)]
-    pub(super) off: bool,
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum RoleCommand {
-    /// List the roles of a server and who has them.
-    List {
-        /// The server's URL.
-        uri: String,
-    },
-    /// Define a role of a server, or change one. reader, injector and maintainer are there from the start.
-    Define {
-        /// The server's URL.
-        uri: String,
-        /// The role's name.
-        name: String,
-        /// A permission it allows; may be repeated.
-        #[arg(long = "scope", value_name = "SCOPE", required = true)]
-        scopes: Vec<String>,
-    },
-    /// Remove a role of a server; whoever had it has it no more.
-    Remove {
-        /// The server's URL.
-        uri: String,
-        /// The role's name.
-        name: String,
-    },
-    /// Give a role. The first one given at a server closes it to everyone who has none.
-    Give(RoleHolderArgs),
-    /// Take a role back. With the last one taken, the server is open to everyone again.
-    Take(RoleHolderArgs),
-}
-
-#[derive(Args, Debug)]
-pub(super) struct RoleHolderArgs {
-    /// The server's URL.
-    pub(super) uri: String,
-    /// The role's name.
-    pub(super) role: String,
-    #[command(flatten)]
-    pub(super) who: WhoArgs,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-pub(super) struct WhoArgs {
-    /// The people of a group.
-    #[arg(long, value_name = "GROUP")]
-    pub(super) group: Option<String>,
-    /// One person.
-    #[arg(long, value_name = "EMAIL")]
-    pub(super) user: Option<String>,
-    /// Everyone who can sign in.
-    #[arg(long)]
-    pub(super) everyone: bool,
 }
 
 #[derive(Subcommand, Debug)]
