@@ -175,7 +175,7 @@ async fn look(core: &Core, rule: Rule, subject: Subject, now: Timestamp) -> Resu
         acknowledged_at: None,
         acknowledged_by: None,
     };
-    let mut event = core.event(AuditKind::AlertRaised, &Caller::command_line(), now);
+    let mut event = core.event(AuditKind::AlertRaised, &Caller::job(), now);
     match &alert.finding.subject {
         Subject::Person(id) => event.user_id = Some(*id),
         Subject::Client(id) => event.client_id = Some(id.clone()),
@@ -234,7 +234,7 @@ async fn act(core: &Core, alert: &Alert) -> Result<(), Fault> {
         reason: format!("{} (alert {})", alert.detector.words(), alert.id),
         by: By::program("detector", alert.detector.as_str()),
     };
-    match cut::cut(core, &Caller::command_line(), order).await {
+    match cut::cut(core, &Caller::job(), order).await {
         Ok(made) => {
             let outcome = if kind == Kind::Revoke { "everything was ended" } else { "isolated" };
             acted(core, alert.id, Some(made.id), outcome).await

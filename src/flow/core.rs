@@ -114,6 +114,7 @@ impl Core {
         let mut salt = [0; SALT];
         self.rng.fill(&mut salt);
         AuditEvent {
+            by: caller.by.clone(),
             salt,
             id: AuditId::new(now, self.rng.as_ref()),
             at: now,
@@ -138,12 +139,20 @@ pub struct Caller {
     pub user_agent: Option<String>,
     /// As in the log and on error pages.
     pub request_id: Option<String>,
+    /// An administrator, or a program, that acts on others: by name, for the audit log.
+    pub by: Option<String>,
 }
 
 impl Caller {
     /// The command line of an administrator.
     #[must_use]
     pub fn command_line() -> Self {
+        Self { by: Some("command line".to_owned()), ..Self::default() }
+    }
+
+    /// A job of ours.
+    #[must_use]
+    pub fn job() -> Self {
         Self::default()
     }
 }

@@ -209,7 +209,7 @@ pub async fn finish(core: &Core) -> Result<(), Fault> {
     let now = core.now();
     let waiting = core.store.lookup(move |tx| cuts::unfinished(tx, now)).await?;
     for cut in &waiting {
-        apply(core, &Caller::command_line(), cut).await?;
+        apply(core, &Caller::job(), cut).await?;
     }
     Ok(())
 }

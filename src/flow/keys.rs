@@ -154,7 +154,7 @@ pub async fn rotate_due(core: &Core) -> Result<(), Fault> {
             continue;
         }
         let next = keyring::generate(alg, now, now.plus(KEY_ROTATION), &core.master, core.rng.as_ref())?;
-        let mut event = core.event(AuditKind::KeyRotated, &Caller::command_line(), now);
+        let mut event = core.event(AuditKind::KeyRotated, &Caller::job(), now);
         event.detail = serde_json::json!({ "by": "timer", "alg": alg.as_str() });
         core.store
             .write(move |tx| {

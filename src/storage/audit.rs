@@ -70,7 +70,11 @@ pub static RECORDED: Tally = Tally::new();
 /// A fault of the database.
 pub fn append(tx: &mut Tx<'_>, event: &AuditEvent) -> Result<(), StoreError> {
     RECORDED.count(event.kind);
-    tx.record(event.clone());
+    let mut event = event.clone();
+    if let (Some(by), Some(detail)) = (event.by.take(), event.detail.as_object_mut()) {
+        detail.entry("by").or_insert_with(|| by.into());
+    }
+    tx.record(event);
     Ok(())
 }
 
@@ -179,6 +183,7 @@ pub(super) fn read_chained(row: ChainedRow) -> Result<Chained, StoreError> {
         hash,
     ) = row;
     let event = AuditEvent {
+        by: None,
         id: need(AuditId::parse(&id), "audit_event.id")?,
         at: Timestamp::from_micros(at),
         kind: need(AuditKind::parse(&kind), "audit_event.kind")?,

@@ -168,6 +168,9 @@ pub struct AuditEvent {
     pub request_id: Option<String>,
     /// What else there is to say; never a secret.
     pub detail: serde_json::Value,
+    /// Who did it, where that is somebody else than the person concerned. Becomes the member `by` of the detail when the
+    /// record is appended; nothing in a record that was read.
+    pub by: Option<String>,
     /// Randomness for the commitment to address and detail; nothing in a record that was read.
     pub salt: [u8; SALT],
 }

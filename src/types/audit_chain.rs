@@ -169,6 +169,7 @@ mod tests {
     fn event() -> AuditEvent {
         let (now, rng) = (Timestamp::from_seconds(1_800_000_000), SeededRng::new(7));
         AuditEvent {
+            by: None,
             id: AuditId::new(now, &rng),
             at: now,
             kind: AuditKind::TokenIssued,

@@ -31,7 +31,7 @@ use super::site::Site;
 use super::view::Problem;
 use super::view::console::{Act, Cell, ConsolePage, Fact, Search, Table};
 use crate::flow::console::Names;
-use crate::flow::core::Core;
+use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
 use crate::flow::login::SignedIn;
 use crate::oauth::params::Params;
@@ -39,6 +39,7 @@ use crate::types::client::{Client, ClientId};
 use crate::types::id::UserId;
 use crate::types::time::Timestamp;
 use crate::types::user::Role;
+use crate::wire::caller::From;
 
 /// What every page of the console needs.
 struct Desk<'a> {
@@ -68,6 +69,11 @@ impl<'a> Desk<'a> {
         door::at_least(request, site, &form.person, Role::Admin)?;
         door::fresh(core, site, &form.person, back)?;
         Ok((Self { request, core, site, person: form.person.clone() }, form))
+    }
+
+    /// Where an act comes from, and whose it is.
+    fn caller(&self, from: &From) -> Caller {
+        Caller { by: Some(self.person.user.email.clone()), ..from.0.clone() }
     }
 
     fn now(&self) -> Timestamp {

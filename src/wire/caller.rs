@@ -28,6 +28,7 @@ impl FromRequest for From {
             address,
             user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_LENGTH).collect()),
             request_id: request_id(request),
+            by: None,
         })))
     }
 }

@@ -143,7 +143,7 @@ pub async fn post(
             let id =
                 GrantId::parse(&id).filter(|_| form.value("do") == "revoke").ok_or_else(|| desk.missing())?;
             let filter = GrantFilter { id: Some(id), ..GrantFilter::default() };
-            let ended = flow_access::revoke(&core, &from.0, filter, "administrator")
+            let ended = flow_access::revoke(&core, &desk.caller(&from), filter, "administrator")
                 .await
                 .map_err(|cause| desk.fault(&cause))?;
             let how = if ended.is_empty() { "refused=gone" } else { "done=ended" };

@@ -69,7 +69,7 @@ pub async fn acknowledge(
         async {
             let (desk, form) = Desk::act(&request, payload, &core, &site, "/admin/alerts").await?;
             let by = By::person(&desk.person.user);
-            match alerts::acknowledge(&core, &from.0, &by, form.value("alert")).await {
+            match alerts::acknowledge(&core, &desk.caller(&from), &by, form.value("alert")).await {
                 Ok(_) => Ok(redirect(&desk.at("/alerts?done=noted"), None)),
                 Err(OrderError::Fault(cause)) => Err(desk.fault(&cause)),
                 Err(_) => Ok(redirect(&desk.at("/alerts?refused=gone"), None)),

@@ -117,8 +117,8 @@ pub async fn post(
             let (desk, form) = Desk::act(&request, payload, &core, &site, "/admin/apps").await?;
             let id = ClientId::parse(form.value("id")).ok_or_else(|| desk.missing())?;
             let done = match form.value("do") {
-                "disable" => client_admin::disable(&core, &from.0, id.as_str()).await.map(|_| "off"),
-                "enable" => client_admin::enable(&core, &from.0, id.as_str()).await.map(|_| "on"),
+                "disable" => client_admin::disable(&core, &desk.caller(&from), id.as_str()).await.map(|_| "off"),
+                "enable" => client_admin::enable(&core, &desk.caller(&from), id.as_str()).await.map(|_| "on"),
                 _ => return Err(desk.missing()),
             };
             match done {

@@ -96,7 +96,7 @@ pub async fn post(
                 reason: form.value("reason").trim().to_owned(),
                 by: By::person(&desk.person.user),
             };
-            match flow_cut::cut(&core, &from.0, order).await {
+            match flow_cut::cut(&core, &desk.caller(&from), order).await {
                 Ok(made) => Ok(redirect(&desk.at(&format!("/cut/{}?done=cut", made.id)), None)),
                 Err(OrderError::Fault(cause)) => Err(desk.fault(&cause)),
                 Err(_) => Ok(again("gone")),
@@ -166,7 +166,7 @@ pub async fn undo(
         async {
             let here = format!("/admin/cut/{}", *id);
             let (desk, _) = Desk::act(&request, payload, &core, &site, &here).await?;
-            let how = match flow_cut::undo(&core, &from.0, &By::person(&desk.person.user), &id).await {
+            let how = match flow_cut::undo(&core, &desk.caller(&from), &By::person(&desk.person.user), &id).await {
                 Ok(_) => "done=undone",
                 Err(OrderError::Fault(cause)) => return Err(desk.fault(&cause)),
                 Err(OrderError::NotFound(_)) => return Err(desk.missing()),

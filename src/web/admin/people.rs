@@ -170,15 +170,15 @@ pub async fn post(
             let done = match form.value("do") {
                 "disable" if last => return Ok(back("refused=last")),
                 "role" if last && role != Some(Role::Admin) => return Ok(back("refused=last")),
-                "disable" => people::disable(&core, &from.0, &user.email).await.map(|_| "off"),
-                "enable" => people::enable(&core, &from.0, &user.email).await.map(|_| "on"),
+                "disable" => people::disable(&core, &desk.caller(&from), &user.email).await.map(|_| "off"),
+                "enable" => people::enable(&core, &desk.caller(&from), &user.email).await.map(|_| "on"),
                 "role" => {
                     let role = role.ok_or_else(|| desk.missing())?;
-                    people::set_role(&core, &from.0, &user.email, role).await.map(|_| "role")
+                    people::set_role(&core, &desk.caller(&from), &user.email, role).await.map(|_| "role")
                 }
                 "revoke" => {
                     let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
-                    let ended = flow_access::revoke(&core, &from.0, filter, "administrator").await;
+                    let ended = flow_access::revoke(&core, &desk.caller(&from), filter, "administrator").await;
                     ended.map(|_| "ended").map_err(OrderError::from)
                 }
                 _ => return Err(desk.missing()),

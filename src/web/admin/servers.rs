@@ -163,7 +163,7 @@ pub async fn rotate(
     either(
         async {
             let (desk, _) = Desk::act(&request, payload, &core, &site, "/admin/keys").await?;
-            flow_keys::rotate(&core, &from.0).await.map_err(|cause| desk.fault(&cause))?;
+            flow_keys::rotate(&core, &desk.caller(&from)).await.map_err(|cause| desk.fault(&cause))?;
             Ok(redirect(&desk.at("/keys?done=rotated"), None))
         }
         .await,
