@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::{Parts, compose};
 use crate::config::{Config, ConfigError};
+use crate::flow::admin_api;
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
 use crate::jobs::{self, Jobs};
@@ -74,6 +75,7 @@ pub async fn start(config: &Config, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) ->
     let signals = StopSignals::listen()?;
     let listener = listen(config.listen, "cannot listen on")?;
     let core = Arc::new(open(config, clock, rng).await?);
+    admin_api::ensure(&core).await?;
     let metrics = web::Data::new(Metrics::default());
     let logo = config.brand.logo().map_err(ConfigError::one)?;
     let brand = Brand {

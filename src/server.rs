@@ -12,14 +12,19 @@ use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Route, guard, web
 use tracing_actix_web::TracingLogger;
 
 use crate::flow::core::Core;
-use crate::http::{cors, discovery, health, introspect, jwks, register, revoke, status_lists, token};
+use crate::http::admin_api::Verb;
+use crate::http::{
+    admin_api, cors, discovery, health, introspect, jwks, register, revoke, status_lists, token,
+};
 use crate::telemetry::{Metrics, RequestSpan};
+use crate::types::admin::ADMIN_API;
 use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
     account, admin, assets, authorize, consent, home, login, logout, passkeys, second_step, security, setup,
 };
+use crate::wire::caller::From;
 
 /// How a route knows its caller. Every route names one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +39,8 @@ pub enum Access {
     Person,
     /// An auditor or an administrator, by session cookie; forms are an administrator's, who has just signed in.
     Console,
+    /// Whoever holds an access token of ours that is for this place and allows it.
+    Token,
     /// Whoever holds a one-time link.
     Link,
 }
@@ -150,6 +157,7 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(security::recovery_codes)),
         )
         .configure(console_routes)
+        .configure(api_routes)
         .service(route("/static/{name}", Access::Public, READ).route(reading().to(assets::get)))
         .service(route("/health/live", Access::Public, READ).route(reading().to(health::live)))
         .service(route("/health/ready", Access::Public, READ).route(reading().to(health::ready)))
@@ -206,9 +214,48 @@ fn console_routes(config: &mut web::ServiceConfig) {
         .service(route("/admin/audit", Access::Console, READ).route(reading().to(admin::audit)));
 }
 
+/// The admin API: every operation from its own table.
+fn api_routes(config: &mut web::ServiceConfig) {
+    let at = |path: &str| format!("{ADMIN_API}{path}");
+    config
+        .service(route(&at("/openapi.json"), Access::Public, READ).route(reading().to(admin_api::document)));
+    let mut paths: Vec<&'static str> = admin_api::operations().map(|operation| operation.path).collect();
+    paths.dedup();
+    for path in paths {
+        let here = || admin_api::operations().filter(move |operation| operation.path == path);
+        let methods = here().map(|operation| operation.verb.as_str()).collect::<Vec<_>>().join(", ");
+        let mut place = route(&at(path), Access::Token, "").default_service(web::to(
+            move |core: web::Data<Core>, from: From| admin_api::wrong_method(core, from, methods.clone()),
+        ));
+        for operation in here() {
+            let method = match operation.verb {
+                Verb::Get => web::get(),
+                Verb::Post => web::post(),
+                Verb::Put => web::put(),
+                Verb::Patch => web::patch(),
+                Verb::Delete => web::delete(),
+            };
+            place = place.route(method.to(
+                move |request: HttpRequest, payload: web::Payload, core: web::Data<Core>, from: From| {
+                    admin_api::serve(operation, request, payload, core, from)
+                },
+            ));
+        }
+        config.service(place);
+    }
+    config
+        .service(route(&at("/{rest:.*}"), Access::Public, "").default_service(web::to(admin_api::not_found)));
+}
+
 /// The discovery documents: with the issuer's path inserted (RFC 8414 §3.1) and appended (RFC 8414 §5, OpenID Connect
 /// Discovery §4).
 fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
+    // RFC 9728 §3.1.
+    config.service(
+        route(&format!("/.well-known/oauth-protected-resource{path}{ADMIN_API}"), Access::Public, READ)
+            .wrap(from_fn(cors::any_origin))
+            .route(reading().to(admin_api::resource_metadata)),
+    );
     let mut document = |at: String, openid: bool| {
         let resource = route(&at, Access::Public, READ).wrap(from_fn(cors::any_origin));
         config.service(if openid {

@@ -30,6 +30,7 @@ pub fn permitted(resource: &Resource, user: &User) -> Permitted {
             Who::Everyone => true,
             Who::Group(name) => user.groups.contains(name),
             Who::Person(id) => *id == user.id,
+            Who::Console(role) => user.role >= *role,
         };
         if let Some(allowed) = applies.then(|| resource.role_scopes(&holder.role)).flatten() {
             scopes = scopes.union(&allowed);

@@ -18,7 +18,7 @@ pub(super) async fn run(core: &Core, args: CutArgs) -> Result<Said, CliError> {
         None => cut(core, args).await,
         Some(CutCommand::List { limit }) => {
             let now = core.now();
-            let found = cut::list(core, limit).await?;
+            let found = cut::list(core, None, limit).await?;
             let columns = ["id", "at", "target", "name", "kind", "state", "reason", "by"];
             Ok(Said::list(found.iter().map(|cut| shown(cut, cut.state(now))).collect(), &columns))
         }

@@ -254,7 +254,20 @@ async fn acted(core: &Core, id: AlertId, cut: Option<CutId>, outcome: &str) -> R
 /// # Errors
 /// A fault.
 pub async fn list(core: &Core, open_only: bool) -> Result<Vec<Alert>, Fault> {
-    Ok(core.store.read(move |tx| alerts::list(tx, open_only, ALERTS_ON_A_PAGE)).await?)
+    page(core, open_only, None, ALERTS_ON_A_PAGE).await
+}
+
+/// The same, so many of those raised before one of them.
+///
+/// # Errors
+/// A fault.
+pub async fn page(
+    core: &Core,
+    open_only: bool,
+    before: Option<AlertId>,
+    limit: i64,
+) -> Result<Vec<Alert>, Fault> {
+    Ok(core.store.read(move |tx| alerts::list(tx, open_only, before, limit)).await?)
 }
 
 /// Takes note of an open alert.

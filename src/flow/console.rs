@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::core::Core;
+use super::core::{Caller, Core};
 use super::failure::Fault;
 use crate::storage::audit::{self, AuditFilter};
 use crate::storage::grants::GrantFilter;
@@ -36,9 +36,10 @@ pub struct Page<T, K> {
 }
 
 impl<T, K> Page<T, K> {
-    fn of(mut rows: Vec<T>, key: impl Fn(&T) -> K) -> Self {
-        let full = rows.len() > usize::try_from(CONSOLE_PAGE).unwrap_or(usize::MAX);
-        rows.truncate(usize::try_from(CONSOLE_PAGE).unwrap_or(usize::MAX));
+    fn of(mut rows: Vec<T>, limit: i64, key: impl Fn(&T) -> K) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let full = rows.len() > limit;
+        rows.truncate(limit);
         let next = rows.last().filter(|_| full).map(key);
         Self { rows, next }
     }
@@ -48,18 +49,28 @@ impl<T, K> Page<T, K> {
 ///
 /// # Errors
 /// A fault.
-pub async fn people(core: &Core, prefix: String, after: String) -> Result<Page<User, String>, Fault> {
-    let rows = core.store.read(move |tx| console::people(tx, &prefix, &after, CONSOLE_PAGE + 1)).await?;
-    Ok(Page::of(rows, |user| user.email.to_lowercase()))
+pub async fn people(
+    core: &Core,
+    prefix: String,
+    after: String,
+    limit: i64,
+) -> Result<Page<User, String>, Fault> {
+    let rows = core.store.read(move |tx| console::people(tx, &prefix, &after, limit + 1)).await?;
+    Ok(Page::of(rows, limit, |user| user.email.to_lowercase()))
 }
 
 /// Apps by id.
 ///
 /// # Errors
 /// A fault.
-pub async fn apps(core: &Core, part: String, after: String) -> Result<Page<Client, String>, Fault> {
-    let rows = core.store.read(move |tx| console::apps(tx, &part, &after, CONSOLE_PAGE + 1)).await?;
-    Ok(Page::of(rows, |client| client.id.as_str().to_owned()))
+pub async fn apps(
+    core: &Core,
+    part: String,
+    after: String,
+    limit: i64,
+) -> Result<Page<Client, String>, Fault> {
+    let rows = core.store.read(move |tx| console::apps(tx, &part, &after, limit + 1)).await?;
+    Ok(Page::of(rows, limit, |client| client.id.as_str().to_owned()))
 }
 
 /// The access map: who lets what app do what where, newest first.
@@ -70,18 +81,19 @@ pub async fn access(
     core: &Core,
     filter: GrantFilter,
     before: Option<GrantId>,
+    limit: i64,
 ) -> Result<(Page<Grant, GrantId>, Names), Fault> {
     let (rows, names) = core
         .store
         .read(move |tx| {
-            let rows = console::access(tx, &filter, before, CONSOLE_PAGE + 1)?;
+            let rows = console::access(tx, &filter, before, limit + 1)?;
             let people = rows.iter().filter_map(|grant| grant.user_id);
             let apps = rows.iter().map(|grant| grant.client_id.clone());
             let names = names(tx, people, apps)?;
             Ok((rows, names))
         })
         .await?;
-    Ok((Page::of(rows, |grant| grant.id), names))
+    Ok((Page::of(rows, limit, |grant| grant.id), names))
 }
 
 /// Sessions, newest first.
@@ -91,27 +103,49 @@ pub async fn access(
 pub async fn sessions(
     core: &Core,
     before: Option<SessionId>,
+    limit: i64,
 ) -> Result<(Page<Session, SessionId>, Names), Fault> {
     let (rows, names) = core
         .store
         .read(move |tx| {
-            let rows = console::sessions(tx, before, CONSOLE_PAGE + 1)?;
+            let rows = console::sessions(tx, before, limit + 1)?;
             let names = names(tx, rows.iter().map(|session| session.user_id), [].into_iter())?;
             Ok((rows, names))
         })
         .await?;
-    Ok((Page::of(rows, |session| session.id), names))
+    Ok((Page::of(rows, limit, |session| session.id), names))
 }
 
-/// Audit records, newest first.
+/// Signs a browser out; whether there was such a one.
+///
+/// # Errors
+/// A fault.
+pub async fn end_session(core: &Core, caller: &Caller, id: SessionId) -> Result<bool, Fault> {
+    let event = core.event(AuditKind::SessionsEnded, caller, core.now());
+    Ok(core
+        .store
+        .write(move |tx| {
+            let Some(session) = sessions::by_id(tx, id)? else { return Ok(false) };
+            sessions::delete(tx, id)?;
+            let mut event = event.clone();
+            event.user_id = Some(session.user_id);
+            event.detail = serde_json::json!({ "sessions": 1 });
+            audit::append(tx, &event)?;
+            Ok(true)
+        })
+        .await?)
+}
+
+/// Audit records, newest first; as many as the filter says, or one page.
 ///
 /// # Errors
 /// A fault.
 pub async fn events(core: &Core, filter: AuditFilter) -> Result<(Page<AuditEvent, i64>, Names), Fault> {
+    let limit = filter.limit.unwrap_or(CONSOLE_PAGE);
     let (rows, names) = core
         .store
         .read(move |tx| {
-            let filter = AuditFilter { limit: Some(CONSOLE_PAGE + 1), ..filter };
+            let filter = AuditFilter { limit: Some(limit + 1), ..filter };
             let rows = audit::page(tx, &filter)?;
             let people = rows.iter().filter_map(|(_, event)| event.user_id);
             let apps = rows.iter().filter_map(|(_, event)| event.client_id.clone());
@@ -119,7 +153,7 @@ pub async fn events(core: &Core, filter: AuditFilter) -> Result<(Page<AuditEvent
             Ok((rows, names))
         })
         .await?;
-    let page = Page::of(rows, |(place, _)| *place);
+    let page = Page::of(rows, limit, |(place, _)| *place);
     Ok((Page { rows: page.rows.into_iter().map(|(_, event)| event).collect(), next: page.next }, names))
 }
 

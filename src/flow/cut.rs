@@ -165,12 +165,12 @@ pub async fn undo(core: &Core, caller: &Caller, by: &By, id: &str) -> Result<Cut
     }
 }
 
-/// The newest cuts, newest first.
+/// The newest cuts, newest first; those made before one of them.
 ///
 /// # Errors
 /// A fault.
-pub async fn list(core: &Core, limit: i64) -> Result<Vec<Cut>, Fault> {
-    Ok(core.store.read(move |tx| cuts::list(tx, limit)).await?)
+pub async fn list(core: &Core, before: Option<CutId>, limit: i64) -> Result<Vec<Cut>, Fault> {
+    Ok(core.store.read(move |tx| cuts::list(tx, before, limit)).await?)
 }
 
 /// The newest cuts that name exactly this target, newest first.

@@ -14,6 +14,7 @@ use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
 use crate::storage::{StoreError, Tx, access_tokens, cuts, generations, keys, resources};
+use crate::types::admin::ADMIN_API;
 use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
 use crate::types::policy::{CHANGE_STALE, CUT_SETTLES};
@@ -255,7 +256,12 @@ fn by_key(list: Vec<Resource>) -> HashMap<String, Resource> {
     list.into_iter().map(|resource| (resource.uri.key(), resource)).collect()
 }
 
+/// The admin API has a document of its own and is in none of these: clients that ask for every scope they see must not ask
+/// a person for the whole console.
 fn documents(policy: &crate::types::policy::Policy, list: &[Resource]) -> Documents {
+    let own = ResourceUri::key_of(&policy.issuer.url(ADMIN_API)).unwrap_or_default();
+    let list: Vec<Resource> = list.iter().filter(|resource| resource.uri.key() != own).cloned().collect();
+    let list = list.as_slice();
     Documents {
         authorization_server: metadata::authorization_server(policy, list).to_string().into(),
         openid_configuration: metadata::openid_configuration(policy, list).to_string().into(),

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod account;
+pub mod admin_api;
 pub mod alerts;
 pub mod audit;
 pub mod audit_chain;

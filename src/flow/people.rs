@@ -2,7 +2,7 @@
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
-use super::live;
+use super::{live, roles};
 use crate::account::password;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, audit, families, grants, users};
@@ -204,14 +204,20 @@ pub async fn set_role(core: &Core, caller: &Caller, email: &str, role: Role) -> 
     let mut event = about(core, caller, AuditKind::UserRoleSet, &user);
     event.detail =
         serde_json::json!({ "email": user.email, "role": role.as_str(), "was": user.role.as_str() });
-    let id = user.id;
+    let narrowing = core.event(AuditKind::GrantNarrowed, caller, now);
+    let rng = std::sync::Arc::clone(&core.rng);
+    let updated = User { role, ..user };
+    let stored = updated.clone();
     core.store
         .write(move |tx| {
-            users::set_role(tx, id, role, now)?;
-            audit::append(tx, &event)
+            users::set_role(tx, stored.id, role, now)?;
+            audit::append(tx, &event)?;
+            // What apps may do for them at the admin API goes with the role.
+            roles::refit(tx, &stored, &narrowing, rng.as_ref(), now)
         })
         .await?;
-    Ok(User { role, ..user })
+    live::refresh(core).await?;
+    Ok(updated)
 }
 
 fn about(core: &Core, caller: &Caller, kind: AuditKind, user: &User) -> AuditEvent {

@@ -8,6 +8,7 @@ use super::people::OrderError;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, audit, grants, resources};
 use crate::types::access_rule::AccessRule;
+use crate::types::admin::ADMIN_API;
 use crate::types::audit::AuditKind;
 use crate::types::id::ResourceId;
 use crate::types::key::SigningAlg;
@@ -122,12 +123,15 @@ fn check(new: &NewResource) -> Result<(), OrderError> {
     Ok(())
 }
 
-/// Every MCP server.
+/// Every MCP server; the admin API is none.
 ///
 /// # Errors
 /// A fault.
 pub async fn list(core: &Core) -> Result<Vec<Resource>, Fault> {
-    Ok(core.store.read(resources::list).await?)
+    let own = ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).unwrap_or_default();
+    let mut all = core.store.read(resources::list).await?;
+    all.retain(|resource| resource.uri.key() != own);
+    Ok(all)
 }
 
 /// The MCP server with this URL.
@@ -148,6 +152,11 @@ pub async fn find(core: &Core, uri: &str) -> Result<Resource, OrderError> {
 /// See [`OrderError`].
 pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource, OrderError> {
     let resource = find(core, uri).await?;
+    if ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).is_ok_and(|own| own == resource.uri.key()) {
+        return Err(OrderError::Bad(
+            "the admin API is part of the issuer and stays; to let nobody in, remove its clients".to_owned(),
+        ));
+    }
     let now = core.now();
     let mut event = core.event(AuditKind::ResourceRemoved, caller, now);
     event.resource_id = Some(resource.id);

@@ -114,18 +114,34 @@ pub async fn set_groups(
         .write(move |tx| {
             users::set_groups(tx, id, &stored.groups, now)?;
             audit::append(tx, &event)?;
-            let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
-            for grant in grants::list(tx, &filter)? {
-                // Held, so that a change of its roles beside this one sees these groups, or this one sees those roles.
-                if let Some(resource) = resources::hold(tx, grant.resource_id)? {
-                    fit(tx, &grant, &permitted(&resource, &stored), &narrowing, rng.as_ref(), now)?;
-                }
-            }
+            refit(tx, &stored, &narrowing, rng.as_ref(), now)?;
             Ok(())
         })
         .await?;
     live::refresh(core).await?;
     Ok(updated)
+}
+
+/// Takes from a person's approvals what their groups and role do not permit any more. `event` is the record of a narrowing,
+/// to be filled in.
+///
+/// # Errors
+/// A fault of the database.
+pub(super) fn refit(
+    tx: &mut Tx<'_>,
+    user: &User,
+    event: &AuditEvent,
+    rng: &dyn Rng,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let filter = GrantFilter { user_id: Some(user.id), ..GrantFilter::default() };
+    for grant in grants::list(tx, &filter)? {
+        // Held, so that a change of its roles beside this one sees this person, or this one sees those roles.
+        if let Some(resource) = resources::hold(tx, grant.resource_id)? {
+            fit(tx, &grant, &permitted(&resource, user), event, rng, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes from a standing approval what is not permitted any more; whether there was anything.
@@ -285,6 +301,7 @@ pub fn in_words(who: &Who, person: impl Fn(crate::types::id::UserId) -> String) 
         Who::Everyone => "everyone".to_owned(),
         Who::Group(name) => format!("group {name}"),
         Who::Person(id) => person(*id),
+        Who::Console(role) => format!("{} of the console", role.as_str()),
     }
 }
 

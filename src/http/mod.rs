@@ -1,5 +1,6 @@
 //! The JSON endpoints: bytes in, bytes out.
 
+pub mod admin_api;
 pub mod cors;
 pub mod discovery;
 pub mod health;

@@ -81,6 +81,11 @@ impl Params {
         Ok(all)
     }
 
+    /// The names of what is there, as often as they are.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Every value of a parameter that a form may send several times.
     pub fn every<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
         self.pairs

@@ -232,8 +232,17 @@ pub fn find(tx: &mut Tx<'_>, id: AlertId) -> Result<Option<Alert>, StoreError> {
 ///
 /// # Errors
 /// A fault of the database.
-pub fn list(tx: &mut Tx<'_>, open_only: bool, limit: i64) -> Result<Vec<Alert>, StoreError> {
-    let mut query = alert::table.order((alert::raised_at.desc(), alert::id.desc())).limit(limit).into_boxed();
+pub fn list(
+    tx: &mut Tx<'_>,
+    open_only: bool,
+    before: Option<AlertId>,
+    limit: i64,
+) -> Result<Vec<Alert>, StoreError> {
+    // An id begins with its moment, so this is the order of time.
+    let mut query = alert::table.order(alert::id.desc()).limit(limit).into_boxed();
+    if let Some(id) = before {
+        query = query.filter(alert::id.lt(id.to_string()));
+    }
     if open_only {
         query = query.filter(alert::acknowledged_at.is_null());
     }

@@ -103,9 +103,13 @@ pub fn find(tx: &mut Tx<'_>, id: CutId) -> Result<Option<Cut>, StoreError> {
 ///
 /// # Errors
 /// A fault of the database.
-pub fn list(tx: &mut Tx<'_>, limit: i64) -> Result<Vec<Cut>, StoreError> {
-    let rows: Vec<Row> =
-        table::table.order((table::at.desc(), table::id.desc())).limit(limit).load(tx.connection())?;
+pub fn list(tx: &mut Tx<'_>, before: Option<CutId>, limit: i64) -> Result<Vec<Cut>, StoreError> {
+    // An id begins with its moment, so this is the order of time.
+    let mut query = table::table.order(table::id.desc()).limit(limit).into_boxed();
+    if let Some(id) = before {
+        query = query.filter(table::id.lt(id.to_string()));
+    }
+    let rows: Vec<Row> = query.load(tx.connection())?;
     rows.into_iter().map(Row::read).collect()
 }
 

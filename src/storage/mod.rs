@@ -2,6 +2,7 @@
 
 pub mod access_tokens;
 pub mod alerts;
+pub mod api_requests;
 pub mod assertions;
 pub mod audit;
 pub mod audit_chain;

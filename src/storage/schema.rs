@@ -309,4 +309,14 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    api_request (digest) {
+        digest -> Binary,
+        fingerprint -> Binary,
+        status -> Nullable<BigInt>,
+        answer -> Nullable<Binary>,
+        created_at -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);

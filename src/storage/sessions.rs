@@ -78,6 +78,19 @@ pub fn find(tx: &mut Tx<'_>, cookie: &TokenDigest) -> Result<Option<Session>, St
         .transpose()
 }
 
+/// The session with this id.
+///
+/// # Errors
+/// A fault of the database.
+pub fn by_id(tx: &mut Tx<'_>, id: SessionId) -> Result<Option<Session>, StoreError> {
+    session::table
+        .find(id.to_string())
+        .get_result::<Row>(tx.connection())
+        .optional()?
+        .map(Row::read)
+        .transpose()
+}
+
 /// The sessions of a person, the one used last first.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::id::UserId;
 use super::resource::{Resource, Risk};
 use super::scope::ScopeSet;
+use super::user::Role;
 
 /// The rule of one server. While nobody has a role there, everyone may be granted everything; from the first role given
 /// on, nobody may be granted what no role of theirs allows.
@@ -46,6 +47,8 @@ pub enum Who {
     Group(String),
     /// One person.
     Person(UserId),
+    /// Whoever has this role in the console, or one above it.
+    Console(Role),
 }
 
 /// The roles that every server has without being told: the risks of its permissions say what they allow.

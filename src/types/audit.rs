@@ -137,6 +137,8 @@ events! {
     ResourceRolesSet = "resource.roles_set",
     /// An MCP server was removed.
     ResourceRemoved = "resource.removed",
+    /// Somebody with a token for the admin API asked for more than they may.
+    AdminApiRefused = "admin_api.refused",
     /// Signing keys were rotated.
     KeyRotated = "key.rotated",
     /// An initial access token was made.

@@ -1,6 +1,7 @@
 //! The ground floor: plain values, each born valid, that every other folder speaks in.
 
 pub mod access_rule;
+pub mod admin;
 pub mod alert;
 pub mod audit;
 pub mod audit_chain;

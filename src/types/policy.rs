@@ -120,6 +120,14 @@ fixed! {
     CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
     /// Rows on one page of a list in the console.
     CONSOLE_PAGE: i64 = 50;
+    /// Rows on one page of the admin API, unless the caller says otherwise.
+    API_PAGE: i64 = 50;
+    /// Rows on one page of the admin API at most.
+    MAX_API_PAGE: i64 = 200;
+    /// Time in which a repeat of a request to the admin API with the same `Idempotency-Key` gets the same answer.
+    IDEMPOTENCY_MEMORY: Duration = Duration::from_secs(86_400);
+    /// Longest `Idempotency-Key` in characters.
+    MAX_IDEMPOTENCY_KEY: usize = 255;
     /// Rows that one sweep statement deletes at most.
     SWEEP_BATCH: i64 = 1_000;
     /// Groups of one person at most.

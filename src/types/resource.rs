@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::access_rule::AccessRule;
-use super::client::Client;
+use super::client::{Client, ClientKind};
 use super::id::ResourceId;
 use super::key::SigningAlg;
 use super::resource_uri::ResourceUri;
@@ -12,7 +12,7 @@ use super::time::Timestamp;
 use super::token::TokenDigest;
 
 /// What a permission can do, for the mark beside it on the consent page.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// Looks at data.
@@ -70,6 +70,8 @@ pub enum ClientRule {
     /// Anyone, after a person's consent.
     #[default]
     Anyone,
+    /// Clients that an administrator has added.
+    PreRegistered,
     /// These client ids, and clients whose metadata document lives at one of these domains.
     Only {
         /// Client ids, exact.
@@ -87,6 +89,7 @@ impl ClientRule {
     pub fn allows(&self, client: &Client) -> bool {
         match self {
             Self::Anyone => true,
+            Self::PreRegistered => client.kind == ClientKind::PreRegistered,
             Self::Only { clients, domains } => {
                 clients.iter().any(|id| id == client.id.as_str())
                     || client.domain().is_some_and(|host| {

@@ -14,6 +14,7 @@ use crate::storage::grants::GrantFilter;
 use crate::types::client::ClientId;
 use crate::types::grant::Grant;
 use crate::types::id::{GrantId, ResourceId, UserId};
+use crate::types::policy::CONSOLE_PAGE;
 use crate::web::page::redirect;
 use crate::web::site::Site;
 use crate::web::view::console::{Act, Cell, Fact, Table};
@@ -34,8 +35,9 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 ended_too: ended,
             };
             let before = GrantId::parse(&desk.asked("before"));
-            let (found, names) =
-                console::access(&core, filter, before).await.map_err(|cause| desk.fault(&cause))?;
+            let (found, names) = console::access(&core, filter, before, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
             let lead = "Every standing approval: who lets which app do what on which server.";
             let mut view = desk.blank("access", "Access", lead);
             let query = pairs(&[("person", &person), ("app", &app), ("server", &server)]);

@@ -14,6 +14,7 @@ use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::client::{Client, ClientId};
 use crate::types::cut::Target;
+use crate::types::policy::CONSOLE_PAGE;
 use crate::web::consent::provenance;
 use crate::web::page::redirect;
 use crate::web::site::Site;
@@ -27,8 +28,9 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
         async {
             let desk = Desk::open(&request, &core, &site).await?;
             let (wanted, after) = (desk.asked("q"), desk.asked("after"));
-            let found =
-                console::apps(&core, wanted.clone(), after).await.map_err(|cause| desk.fault(&cause))?;
+            let found = console::apps(&core, wanted.clone(), after, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
             let mut rows =
                 table("", "No app has that in its name.", vec!["App", "Identity", "Known since", "State"]);
             for client in &found.rows {
@@ -79,8 +81,9 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 way(&desk, &Target::Client(id.clone())),
             ];
             let filter = GrantFilter { client_id: Some(id.clone()), ..GrantFilter::default() };
-            let (grants, names) =
-                console::access(&core, filter, None).await.map_err(|cause| desk.fault(&cause))?;
+            let (grants, names) = console::access(&core, filter, None, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
             let query = pairs(&[("app", id.as_str())]);
             view.tables.push(access_table(&desk, "Who uses it for what", &grants, &names, &query));
             if !versions.is_empty() {
@@ -117,7 +120,9 @@ pub async fn post(
             let (desk, form) = Desk::act(&request, payload, &core, &site, "/admin/apps").await?;
             let id = ClientId::parse(form.value("id")).ok_or_else(|| desk.missing())?;
             let done = match form.value("do") {
-                "disable" => client_admin::disable(&core, &desk.caller(&from), id.as_str()).await.map(|_| "off"),
+                "disable" => {
+                    client_admin::disable(&core, &desk.caller(&from), id.as_str()).await.map(|_| "off")
+                }
                 "enable" => client_admin::enable(&core, &desk.caller(&from), id.as_str()).await.map(|_| "on"),
                 _ => return Err(desk.missing()),
             };

@@ -59,7 +59,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                     _ => view.refused = Some("That names nothing here."),
                 }
             }
-            let cuts = flow_cut::list(&core, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
+            let cuts = flow_cut::list(&core, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
             view.tables.push(cuts_table(&desk, &cuts));
             Ok(desk.show(view))
         }
@@ -166,12 +166,13 @@ pub async fn undo(
         async {
             let here = format!("/admin/cut/{}", *id);
             let (desk, _) = Desk::act(&request, payload, &core, &site, &here).await?;
-            let how = match flow_cut::undo(&core, &desk.caller(&from), &By::person(&desk.person.user), &id).await {
-                Ok(_) => "done=undone",
-                Err(OrderError::Fault(cause)) => return Err(desk.fault(&cause)),
-                Err(OrderError::NotFound(_)) => return Err(desk.missing()),
-                Err(_) => "refused=gone",
-            };
+            let how =
+                match flow_cut::undo(&core, &desk.caller(&from), &By::person(&desk.person.user), &id).await {
+                    Ok(_) => "done=undone",
+                    Err(OrderError::Fault(cause)) => return Err(desk.fault(&cause)),
+                    Err(OrderError::NotFound(_)) => return Err(desk.missing()),
+                    Err(_) => "refused=gone",
+                };
             Ok(redirect(&format!("{}{here}?{how}", site.shell.base), None))
         }
         .await,

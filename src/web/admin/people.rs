@@ -13,6 +13,7 @@ use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::cut::Target;
 use crate::types::id::UserId;
+use crate::types::policy::CONSOLE_PAGE;
 use crate::types::user::{Role, User};
 use crate::web::page::redirect;
 use crate::web::site::Site;
@@ -25,8 +26,9 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
         async {
             let desk = Desk::open(&request, &core, &site).await?;
             let (wanted, after) = (desk.asked("q"), desk.asked("after"));
-            let found =
-                console::people(&core, wanted.clone(), after).await.map_err(|cause| desk.fault(&cause))?;
+            let found = console::people(&core, wanted.clone(), after, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
             let mut rows =
                 table("", "Nobody by that address.", vec!["Person", "Name", "Role", "Groups", "State"]);
             for user in &found.rows {
@@ -80,8 +82,9 @@ pub async fn get(
                 way(&desk, &Target::Person(id)),
             ];
             let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
-            let (grants, names) =
-                console::access(&core, filter, None).await.map_err(|cause| desk.fault(&cause))?;
+            let (grants, names) = console::access(&core, filter, None, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
             view.tables.push(access_table(
                 &desk,
                 "Apps that act for them",
@@ -178,7 +181,8 @@ pub async fn post(
                 }
                 "revoke" => {
                     let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
-                    let ended = flow_access::revoke(&core, &desk.caller(&from), filter, "administrator").await;
+                    let ended =
+                        flow_access::revoke(&core, &desk.caller(&from), filter, "administrator").await;
                     ended.map(|_| "ended").map_err(OrderError::from)
                 }
                 _ => return Err(desk.missing()),

@@ -13,6 +13,7 @@ use crate::storage::grants::GrantFilter;
 use crate::types::access_rule::Who;
 use crate::types::cut::Target;
 use crate::types::id::ResourceId;
+use crate::types::policy::CONSOLE_PAGE;
 use crate::types::resource::{ClientRule, Resource, Risk};
 use crate::web::page::redirect;
 use crate::web::site::Site;
@@ -95,7 +96,7 @@ pub async fn get(
                 let holders = resource.access_rule.holders.clone();
                 let names = console::names_of(&core, holders.iter().filter_map(|holder| match holder.who {
                     Who::Person(id) => Some(id),
-                    Who::Everyone | Who::Group(_) => None,
+                    Who::Everyone | Who::Group(_) | Who::Console(_) => None,
                 }).collect()).await.map_err(|cause| desk.fault(&cause))?;
                 for name in resource.role_names() {
                     let allowed = resource.role_scopes(name).unwrap_or_default();
@@ -111,7 +112,7 @@ pub async fn get(
             view.tables.push(roles);
             let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
             let (grants, names) =
-                console::access(&core, filter, None).await.map_err(|cause| desk.fault(&cause))?;
+                console::access(&core, filter, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
             view.tables.push(access_table(&desk, "Who uses it", &grants, &names, &format!("server={id}")));
             Ok(desk.show(view))
         }
@@ -173,6 +174,7 @@ pub async fn rotate(
 fn rule(resource: &Resource) -> String {
     match &resource.client_rule {
         ClientRule::Anyone => "any app, after consent".to_owned(),
+        ClientRule::PreRegistered => "apps that an administrator has added".to_owned(),
         ClientRule::Only { clients, domains } => {
             let named: Vec<&str> = clients.iter().chain(domains).map(String::as_str).collect();
             format!("only {}", named.join(", "))

@@ -6,6 +6,7 @@ use super::{Desk, either, said, table};
 use crate::flow::console;
 use crate::flow::core::Core;
 use crate::types::id::SessionId;
+use crate::types::policy::CONSOLE_PAGE;
 use crate::web::site::Site;
 
 /// All of them, newest first.
@@ -15,7 +16,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
             let desk = Desk::open(&request, &core, &site).await?;
             let before = SessionId::parse(&desk.asked("before"));
             let (found, names) =
-                console::sessions(&core, before).await.map_err(|cause| desk.fault(&cause))?;
+                console::sessions(&core, before, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
             let mut rows =
                 table("", "Nobody is signed in.", vec!["Person", "Browser", "From", "Since", "Last seen"]);
             for session in &found.rows {

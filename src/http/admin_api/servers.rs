@@ -1,0 +1,257 @@
+//! MCP servers and their roles.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::operation::{Answer, Call, Kind, Operation, Query, Verb, query, shape};
+use super::problem::Problem;
+use super::shapes::Server;
+use crate::flow::resources::{self, NewResource};
+use crate::flow::roles::{self, Change};
+use crate::types::access_rule::{Holder, NamedRole, Who};
+use crate::types::admin::Permission;
+use crate::types::id::{ResourceId, UserId};
+use crate::types::key::SigningAlg;
+use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
+
+const HOLDER: &[Query] = &[
+    query("group", Kind::Text, "A group."),
+    query("person", Kind::Id, "A person, by id."),
+    query("everyone", Kind::Flag, "Everyone who can sign in."),
+];
+
+pub const OPERATIONS: &[Operation] = &[
+    Operation {
+        verb: Verb::Get,
+        path: "/servers",
+        id: "listServers",
+        about: "Every MCP server.",
+        needs: Permission::Read,
+        query: &[],
+        body: None,
+        done: (200, Some(shape::<Vec<Server>>)),
+        run: |call| Box::pin(list(call)),
+    },
+    Operation {
+        verb: Verb::Post,
+        path: "/servers",
+        id: "addServer",
+        about: "Add an MCP server. The secret with which it may introspect is in the answer and nowhere else.",
+        needs: Permission::Write,
+        query: &[],
+        body: Some(shape::<NewServer>),
+        done: (201, Some(shape::<AddedServer>)),
+        run: |call| Box::pin(add(call)),
+    },
+    Operation {
+        verb: Verb::Get,
+        path: "/servers/{id}",
+        id: "getServer",
+        about: "One MCP server.",
+        needs: Permission::Read,
+        query: &[],
+        body: None,
+        done: (200, Some(shape::<Server>)),
+        run: |call| Box::pin(get(call)),
+    },
+    Operation {
+        verb: Verb::Delete,
+        path: "/servers/{id}",
+        id: "removeServer",
+        about: "Remove an MCP server; every approval and token for it ends.",
+        needs: Permission::Write,
+        query: &[],
+        body: None,
+        done: (204, None),
+        run: |call| Box::pin(remove(call)),
+    },
+    Operation {
+        verb: Verb::Put,
+        path: "/servers/{id}/roles/{role}",
+        id: "defineRole",
+        about: "Define a role, or say anew what it allows. Approvals and tokens that say more than is allowed afterwards are narrowed or end.",
+        needs: Permission::Write,
+        query: &[],
+        body: Some(shape::<RoleScopes>),
+        done: (200, Some(shape::<Server>)),
+        run: |call| Box::pin(define(call)),
+    },
+    Operation {
+        verb: Verb::Delete,
+        path: "/servers/{id}/roles/{role}",
+        id: "removeRole",
+        about: "Remove a role; whoever had it has it no more.",
+        needs: Permission::Write,
+        query: &[],
+        body: None,
+        done: (200, Some(shape::<Server>)),
+        run: |call| Box::pin(remove_role(call)),
+    },
+    Operation {
+        verb: Verb::Put,
+        path: "/servers/{id}/roles/{role}/holders",
+        id: "giveRole",
+        about: "Give a role to a group, a person or everyone. The first one given closes the server to whoever has none.",
+        needs: Permission::Write,
+        query: HOLDER,
+        body: None,
+        done: (200, Some(shape::<Server>)),
+        run: |call| Box::pin(hand(call, true)),
+    },
+    Operation {
+        verb: Verb::Delete,
+        path: "/servers/{id}/roles/{role}/holders",
+        id: "takeRole",
+        about: "Take a role back from a group, a person or everyone.",
+        needs: Permission::Write,
+        query: HOLDER,
+        body: None,
+        done: (200, Some(shape::<Server>)),
+        run: |call| Box::pin(hand(call, false)),
+    },
+];
+
+/// A server to be added.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewServer {
+    /// Its URL; the `aud` of its tokens.
+    #[schemars(length(max = 2048))]
+    uri: String,
+    /// Its name for people.
+    #[schemars(length(min = 1, max = 200))]
+    name: String,
+    /// Its permissions.
+    #[serde(default)]
+    scopes: Vec<NewScope>,
+    /// Life of its access tokens in seconds, where it differs from the issuer’s.
+    #[schemars(range(min = 1, max = 3600))]
+    access_token_ttl: Option<u64>,
+    /// How its tokens are signed; ES256 when absent.
+    signing_alg: Option<Alg>,
+    /// Whether requests that name no resource mean this one.
+    #[serde(default)]
+    default: bool,
+    /// Whether nobody allows access here without a second factor.
+    #[serde(default)]
+    second_factor_required: bool,
+}
+
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+enum Alg {
+    ES256,
+    RS256,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+/// A permission.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewScope {
+    /// The scope.
+    name: String,
+    /// What it allows, in words.
+    description: String,
+    /// What it can do; guessed from the name when absent.
+    risk: Option<Risk>,
+    /// Whether it is granted to a request that names no scope.
+    #[serde(default)]
+    default: bool,
+}
+
+/// A server that was added.
+#[derive(Serialize, JsonSchema)]
+struct AddedServer {
+    server: Server,
+    /// The secret with which it may introspect.
+    client_secret: String,
+}
+
+/// What a role allows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct RoleScopes {
+    /// Permissions of the server.
+    scopes: Vec<String>,
+}
+
+/// The server that the path names.
+fn server(call: &Call) -> Result<Resource, Problem> {
+    let id = call.id(ResourceId::parse)?;
+    call.core.live.view().resource_by_id(id).cloned().ok_or_else(Problem::missing)
+}
+
+async fn list(call: Call) -> Result<Answer, Problem> {
+    let all = resources::list(&call.core).await?;
+    Answer::of(&all.iter().map(Server::of).collect::<Vec<_>>())
+}
+
+async fn add(call: Call) -> Result<Answer, Problem> {
+    let new: NewServer = call.read()?;
+    let scopes = new.scopes.into_iter().map(|scope| ResourceScope {
+        risk: scope.risk.unwrap_or_else(|| Risk::guess(&scope.name)),
+        name: scope.name,
+        description: scope.description,
+        default: scope.default,
+    });
+    let new = NewResource {
+        uri: new.uri,
+        name: new.name,
+        scopes: scopes.collect(),
+        access_token_ttl: new.access_token_ttl.map(std::time::Duration::from_secs),
+        signing_alg: match new.signing_alg {
+            None | Some(Alg::ES256) => SigningAlg::ES256,
+            Some(Alg::RS256) => SigningAlg::RS256,
+            Some(Alg::EdDsa) => SigningAlg::EDDSA,
+        },
+        is_default: new.default,
+        client_rule: ClientRule::Anyone,
+        second_factor_required: new.second_factor_required,
+        slug: None,
+        upstream: None,
+    };
+    let (resource, secret) = resources::add(&call.core, &call.caller, new).await?;
+    Answer::of(&AddedServer { server: Server::of(&resource), client_secret: secret.expose().to_owned() })
+}
+
+async fn get(call: Call) -> Result<Answer, Problem> {
+    Answer::of(&Server::of(&server(&call)?))
+}
+
+async fn remove(call: Call) -> Result<Answer, Problem> {
+    let found = server(&call)?;
+    resources::remove(&call.core, &call.caller, found.uri.as_str()).await?;
+    Ok(Answer::NOTHING)
+}
+
+async fn change(call: &Call, change: Change) -> Result<Answer, Problem> {
+    let found = server(call)?;
+    let done = roles::change(&call.core, &call.caller, found.uri.as_str(), change).await?;
+    Answer::of(&Server::of(&done.resource))
+}
+
+async fn define(call: Call) -> Result<Answer, Problem> {
+    let wanted: RoleScopes = call.read()?;
+    let role = NamedRole { name: call.part("role").to_owned(), scopes: wanted.scopes.into_iter().collect() };
+    change(&call, Change::Define(role)).await
+}
+
+async fn remove_role(call: Call) -> Result<Answer, Problem> {
+    change(&call, Change::Remove(call.part("role").to_owned())).await
+}
+
+async fn hand(call: Call, give: bool) -> Result<Answer, Problem> {
+    let person = call.named("person", UserId::parse)?;
+    let who = match (call.text("group"), person, call.flag("everyone")) {
+        (Some(group), None, false) => Who::Group(group.to_owned()),
+        (None, Some(id), false) => {
+            super::people::exists(&call, id).await?;
+            Who::Person(id)
+        }
+        (None, None, true) => Who::Everyone,
+        _ => return Err(Problem::bad("Say who: one of group, person and everyone.")),
+    };
+    let holder = Holder { role: call.part("role").to_owned(), who };
+    change(&call, if give { Change::Give(holder) } else { Change::Take(holder) }).await
+}
