@@ -13,6 +13,7 @@ mod harness;
 
 mod account;
 mod admin;
+mod admin_api;
 mod audit;
 mod authorize;
 mod clients;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use diesel::connection::SimpleConnection as _;
-use diesel::{Connection as _, PgConnection, SqliteConnection};
+use diesel::{Connection as _, PgConnection, RunQueryDsl as _, SqliteConnection};
 use postern::storage::DatabaseUrl;
 use tempfile::TempDir;
 
@@ -61,6 +61,34 @@ impl Database {
             }
             DatabaseUrl::Postgres(url) => {
                 PgConnection::establish(url).unwrap().batch_execute(sql).unwrap();
+            }
+        }
+    }
+
+    /// Whether somebody who reads the whole database finds this text in it.
+    pub fn holds(&self, text: &str) -> bool {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => ["", "-wal"].iter().any(|end| {
+                let bytes = std::fs::read(format!("{}{end}", path.display())).unwrap_or_default();
+                bytes.windows(text.len()).any(|window| window == text.as_bytes())
+            }),
+            DatabaseUrl::Postgres(url) => {
+                #[derive(diesel::QueryableByName)]
+                struct Found {
+                    #[diesel(sql_type = diesel::sql_types::Bool)]
+                    found: bool,
+                }
+                let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+                // Bytes print as hex.
+                let sql = "SELECT coalesce(query_to_xml(format('SELECT r::text AS row FROM %I r', tablename), true, false, '')::text LIKE ANY (ARRAY[$1, $2]), false) AS found \
+                           FROM pg_tables WHERE schemaname = 'public'";
+                let rows: Vec<Found> = diesel::sql_query(sql)
+                    .bind::<diesel::sql_types::Text, _>(format!("%{text}%"))
+                    .bind::<diesel::sql_types::Text, _>(format!("%{hex}%"))
+                    .load(&mut PgConnection::establish(url).unwrap())
+                    .unwrap();
+                assert!(rows.len() > 10);
+                rows.iter().any(|row| row.found)
             }
         }
     }

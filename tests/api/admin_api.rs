@@ -1,0 +1,357 @@
+//! `/admin/api/v1`: who may call it, that it does what the console does, and what it says when it does not.
+
+use postern::flow::core::Caller;
+use postern::flow::{admin_api, people};
+use postern::types::audit::AuditKind;
+use postern::types::user::Role;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, App, Browser, EMAIL, NOTES, Node, PASSWORD};
+
+const API: &str = "/admin/api/v1";
+const EVERYTHING: &str = "admin:read admin:revoke admin:write";
+
+/// A node with the API, and a program that an administrator has let in.
+struct World {
+    node: Node,
+    resource: String,
+    program: App,
+}
+
+async fn world() -> World {
+    let node = Node::start().await;
+    admin_api::ensure(&node.core).await.unwrap();
+    let resource = format!("{}{API}", node.issuer());
+    let program = program(&node, &resource).await;
+    World { node, resource, program }
+}
+
+async fn program(node: &Node, resource: &str) -> App {
+    let metadata = json!({
+        "client_name": "Night watch",
+        "grant_types": ["client_credentials", "authorization_code", "refresh_token"],
+        "redirect_uris": ["https://watch.example.com/cb"],
+        "token_endpoint_auth_method": "client_secret_post",
+        "scope": EVERYTHING,
+    });
+    let (caller, members) = (Caller::command_line(), metadata.as_object().unwrap());
+    let added = postern::flow::client_admin::add(&node.core, &caller, members, vec![resource.to_owned()]).await;
+    App::from_registration(added.unwrap())
+}
+
+impl World {
+    /// The program's own token.
+    async fn token(&self, scope: &str) -> String {
+        let answer = self
+            .node
+            .token(&[
+                ("grant_type", "client_credentials"),
+                ("client_id", &self.program.id),
+                ("client_secret", self.program.secret.as_deref().unwrap()),
+                ("resource", &self.resource),
+                ("scope", scope),
+            ])
+            .await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.body["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// What a person lets the program do: the answer of the token endpoint, or where the browser was sent.
+    async fn delegated(&self, email: &str, scope: &str) -> Answer {
+        let browser = Browser::new(&self.node);
+        browser.sign_in(email, PASSWORD).await;
+        let ask = self.program.ask().set("resource", &self.resource).set("scope", scope);
+        let code = browser.approve(&ask).await;
+        self.program.redeem(&self.node, &code).await
+    }
+
+    async fn person(&self, email: &str, role: Role) {
+        self.node.add_person(email, PASSWORD).await;
+        people::set_role(&self.node.core, &Caller::command_line(), email, role).await.unwrap();
+    }
+
+    async fn call(&self, token: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+        call(&self.node, Some(token), method, path, body, None).await
+    }
+
+    async fn get(&self, token: &str, path: &str) -> Value {
+        let answer = self.call(token, "GET", path, None).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.body
+    }
+}
+
+async fn call(
+    node: &Node,
+    token: Option<&str>,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+    key: Option<&str>,
+) -> Answer {
+    let mut request = node.request(method, &format!("{API}{path}"));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    Answer::of(request).await
+}
+
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) {
+    assert_eq!((answer.status, answer.body["code"].as_str()), (status, Some(code)), "{}", answer.text);
+    assert_eq!(answer.headers["content-type"], "application/problem+json");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    assert_eq!(answer.body["status"], status);
+    assert!(answer.body["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{}", answer.text);
+}
+
+/// Every operation of the document: method, path with names filled in, and the scope it needs.
+async fn operations(node: &Node) -> Vec<(String, String, String)> {
+    let document = node.get(&format!("{API}/openapi.json")).await.body;
+    let mut all = Vec::new();
+    for (path, members) in document["paths"].as_object().unwrap() {
+        for (method, operation) in members.as_object().unwrap() {
+            let path = path.replace("{id}", "0198f000-0000-7000-8000-000000000000").replace("{role}", "reader");
+            let needs = operation["security"][0]["oauth"][0].as_str().unwrap().to_owned();
+            all.push((method.to_uppercase(), path, needs));
+        }
+    }
+    all
+}
+
+#[actix_web::test]
+async fn every_operation_refuses_whoever_may_not() {
+    let world = world().await;
+    let node = &world.node;
+    // A token of this issuer, for another place.
+    let app = node.register("https://app.example.com/cb").await;
+    let elsewhere = app.tokens(node, &Browser::new(node)).await.body["access_token"].as_str().unwrap().to_owned();
+    let all = operations(node).await;
+    assert!(all.len() > 30, "{}", all.len());
+    for (method, path, needs) in &all {
+        let at = format!("{method} {path}");
+        let nobody = call(node, None, method, path, None, None).await;
+        refused(&nobody, 401, "token_missing");
+        let challenge = nobody.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains(&format!("scope=\"{needs}\"")), "{at}: {challenge}");
+        assert!(challenge.contains("/.well-known/oauth-protected-resource/admin/api/v1\""), "{at}: {challenge}");
+        for token in [elsewhere.as_str(), "nonsense", &format!("{elsewhere}x")] {
+            refused(&call(node, Some(token), method, path, None, None).await, 401, "invalid_token");
+        }
+        // Everything but what it needs.
+        let rest: Vec<&str> = EVERYTHING.split(' ').filter(|scope| scope != needs).collect();
+        let token = world.token(&rest.join(" ")).await;
+        let answer = world.call(&token, method, path, None).await;
+        refused(&answer, 403, "insufficient_scope");
+        let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.contains("error=\"insufficient_scope\""), "{at}: {challenge}");
+    }
+    assert_eq!(node.audited(AuditKind::AdminApiRefused).await, all.len());
+}
+
+#[actix_web::test]
+async fn a_persons_role_bounds_what_their_token_may_do_as_it_is_now() {
+    let world = world().await;
+    world.person("root@example.com", Role::Admin).await;
+    world.person("eye@example.com", Role::Auditor).await;
+    // The auditor is offered reading and nothing else, whatever the program asks for.
+    let answer = world.delegated("eye@example.com", EVERYTHING).await;
+    assert_eq!(answer.body["scope"], "admin:read", "{}", answer.text);
+    let eye = answer.body["access_token"].as_str().unwrap();
+    assert_eq!(world.get(eye, "/people").await["items"].as_array().unwrap().len(), 3);
+    refused(&world.call(eye, "DELETE", "/sessions/0198f000-0000-7000-8000-000000000000", None).await, 403, "role");
+
+    let answer = world.delegated("root@example.com", EVERYTHING).await;
+    assert_eq!(answer.body["scope"], EVERYTHING, "{}", answer.text);
+    let root = answer.body["access_token"].as_str().unwrap().to_owned();
+    let new = json!({ "email": "new@example.com", "password": "a long enough password" });
+    assert_eq!(world.call(&root, "POST", "/people", Some(new)).await.status, 201);
+
+    // Demoted, whoever holds the token holds nothing, at once and also elsewhere.
+    people::set_role(&world.node.core, &Caller::command_line(), "root@example.com", Role::Member).await.unwrap();
+    let answer = world.call(&root, "GET", "/people", None).await;
+    assert!(answer.status == 401 || answer.status == 403, "{}", answer.text);
+    // And promoted again, the old token does not come back to what it was.
+    people::set_role(&world.node.core, &Caller::command_line(), "root@example.com", Role::Admin).await.unwrap();
+    let new = json!({ "email": "late@example.com", "password": "a long enough password" });
+    assert_eq!(world.call(&root, "POST", "/people", Some(new)).await.status, 401);
+}
+
+#[actix_web::test]
+async fn a_member_has_nothing_to_grant_and_a_stranger_nothing_to_ask() {
+    let world = world().await;
+    // A member: the app is sent back, with nothing.
+    let browser = Browser::new(&world.node);
+    browser.sign_in(EMAIL, PASSWORD).await;
+    let ask = world.program.ask().set("resource", &world.resource).set("scope", EVERYTHING);
+    let page = browser.reach(&ask).await;
+    assert!(page.callback().contains_key("error"), "{page:?}");
+    // An app that registered itself, even before an administrator.
+    world.person("root@example.com", Role::Admin).await;
+    let app = world.node.register("https://app.example.com/cb").await;
+    let browser = Browser::new(&world.node);
+    browser.sign_in("root@example.com", PASSWORD).await;
+    let page = browser.reach(&app.ask().set("resource", &world.resource).set("scope", EVERYTHING)).await;
+    assert_eq!(page.callback()["error"], "invalid_target");
+    // And nobody is told to ask for it.
+    let metadata = world.node.get("/.well-known/oauth-authorization-server").await.text;
+    assert!(!metadata.contains("admin:"), "{metadata}");
+}
+
+#[actix_web::test]
+async fn a_cut_through_the_api_is_a_cut() {
+    let world = world().await;
+    let node = &world.node;
+    let app = node.register("https://app.example.com/cb").await;
+    let tokens = app.tokens(node, &Browser::new(node)).await.body;
+    let (access, refresh) = (tokens["access_token"].as_str().unwrap(), tokens["refresh_token"].as_str().unwrap());
+    let admin = world.token(EVERYTHING).await;
+
+    let whose = json!({ "target": "person", "value": EMAIL });
+    let seen = world.call(&admin, "POST", "/cuts/preview", Some(whose)).await;
+    assert_eq!((seen.status, &seen.body["grants"]), (200, &json!(1)), "{}", seen.text);
+    assert!(node.is_active(access).await);
+
+    let cut = json!({ "target": "person", "value": EMAIL, "how": "revoke", "reason": "laptop lost" });
+    let made = world.call(&admin, "POST", "/cuts", Some(cut)).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert!(!node.is_active(access).await);
+    assert_eq!(app.refresh(node, refresh).await.body["error"], "invalid_grant");
+
+    let id = made.body["id"].as_str().unwrap();
+    let shown = world.get(&admin, &format!("/cuts/{id}")).await;
+    assert_eq!(shown["reason"], "laptop lost");
+    assert!(shown["by"].as_str().unwrap().contains(&world.program.id), "{shown}");
+    let records = world.get(&admin, "/audit?kind=access.cut").await;
+    let text = records.to_string();
+    assert!(text.contains(&world.program.id) && text.contains("laptop lost"), "{text}");
+}
+
+#[actix_web::test]
+async fn a_repeat_with_the_same_key_does_nothing_twice() {
+    let world = world().await;
+    let (node, token) = (&world.node, world.token(EVERYTHING).await);
+    let client = |name: &str| json!({ "metadata": { "client_name": name, "grant_types": ["client_credentials"] }, "servers": [NOTES] });
+    let post = |name: &'static str, key: &'static str| {
+        let (token, body) = (token.clone(), client(name));
+        async move { call(node, Some(&token), "POST", "/clients", Some(body), Some(key)).await }
+    };
+    let first = post("Robot", "one").await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = post("Robot", "one").await;
+    assert_eq!((again.status, &again.text), (201, &first.text));
+    refused(&post("Other", "one").await, 422, "idempotency_key_used");
+    // Another caller's key is another key.
+    let other = program(node, &world.resource).await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", other.id.as_str()),
+        ("client_secret", other.secret.as_deref().unwrap()),
+        ("resource", world.resource.as_str()),
+        ("scope", EVERYTHING),
+    ];
+    let theirs = node.token(&form).await.body["access_token"].as_str().unwrap().to_owned();
+    let answer = call(node, Some(&theirs), "POST", "/clients", Some(client("Robot")), Some("one")).await;
+    assert_eq!(answer.status, 201);
+    assert_ne!(answer.body["client_id"], first.body["client_id"]);
+    // At once, one does it; the others are told to wait, or get its answer.
+    let all = futures_util::future::join_all((0..8).map(|_| post("Robot", "two"))).await;
+    let made: std::collections::HashSet<String> =
+        all.iter().filter(|answer| answer.status == 201).map(|answer| answer.text.clone()).collect();
+    assert_eq!(made.len(), 1);
+    for answer in all.iter().filter(|answer| answer.status != 201) {
+        refused(answer, 409, "running");
+    }
+    // The secret in a kept answer is not in the database to be read.
+    let secret = first.body["client_secret"].as_str().unwrap();
+    assert!(!node.database().holds(secret));
+    assert!(node.database().holds(&world.program.id));
+    // What was refused may be tried again with the same key, put right.
+    refused(&call(node, Some(&token), "POST", "/clients", Some(json!({ "metadata": 1 })), Some("three")).await, 400, "bad_request");
+    assert_eq!(post("Robot", "three").await.status, 201);
+}
+
+#[actix_web::test]
+async fn pages_show_every_row_once() {
+    let world = world().await;
+    for n in 0..7 {
+        world.node.add_person(&format!("p{n}@example.com"), PASSWORD).await;
+    }
+    let token = world.token("admin:read").await;
+    let (mut seen, mut path) = (Vec::new(), "/people?limit=3".to_owned());
+    loop {
+        let page = world.get(&token, &path).await;
+        let rows = page["items"].as_array().unwrap();
+        assert!(rows.len() <= 3);
+        seen.extend(rows.iter().map(|row| row["email"].as_str().unwrap().to_owned()));
+        let Some(cursor) = page["next_cursor"].as_str() else { break };
+        path = format!("/people?limit=3&cursor={cursor}");
+    }
+    let mut sorted = seen.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!((seen.len(), &seen), (8, &sorted));
+}
+
+#[actix_web::test]
+async fn bad_input_gets_a_problem_that_helps() {
+    let world = world().await;
+    let token = world.token(EVERYTHING).await;
+    let send = |method: &'static str, path: &'static str, body: Option<Value>| {
+        let (world, token) = (&world, token.clone());
+        async move { world.call(&token, method, path, body).await }
+    };
+    refused(&send("GET", "/nothing", None).await, 404, "not_found");
+    refused(&send("GET", "/people/none", None).await, 404, "not_found");
+    refused(&send("GET", "/people?limit=0", None).await, 400, "bad_request");
+    refused(&send("GET", "/people?limit=2&limit=3", None).await, 400, "bad_request");
+    refused(&send("GET", "/people?size=2", None).await, 400, "bad_request");
+    refused(&send("GET", "/people?cursor=%21", None).await, 400, "bad_request");
+    refused(&send("GET", "/audit?since=yesterday", None).await, 400, "bad_request");
+    refused(&send("POST", "/people", Some(json!({ "email": "x@example.com" }))).await, 400, "bad_request");
+    let unknown = json!({ "email": "x@example.com", "password": "a long enough password", "admin": true });
+    refused(&send("POST", "/people", Some(unknown)).await, 400, "bad_request");
+    let short = json!({ "email": "x@example.com", "password": "x" });
+    refused(&send("POST", "/people", Some(short)).await, 422, "refused");
+    let twice = json!({ "email": EMAIL.to_uppercase(), "password": "a long enough password" });
+    refused(&send("POST", "/people", Some(twice)).await, 409, "exists");
+    let answer = send("DELETE", "/people", None).await;
+    refused(&answer, 405, "method");
+    assert_eq!(answer.headers["allow"], "GET, POST");
+    let form = world.node.request("POST", &format!("{API}/people")).bearer_auth(&token).form(&[("email", "x")]);
+    refused(&Answer::of(form).await, 415, "media_type");
+    let large = world.node.request("POST", &format!("{API}/people")).bearer_auth(&token);
+    let large = large.header("content-type", "application/json").body("x".repeat(65 * 1024));
+    refused(&Answer::of(large).await, 413, "too_large");
+}
+
+#[actix_web::test]
+async fn the_last_administrator_stays() {
+    let world = world().await;
+    world.person("root@example.com", Role::Admin).await;
+    let token = world.token(EVERYTHING).await;
+    let people = world.get(&token, "/people?email=root").await;
+    let path = format!("/people/{}", people["items"][0]["id"].as_str().unwrap());
+    for change in [json!({ "role": "member" }), json!({ "disabled": true })] {
+        refused(&world.call(&token, "PATCH", &path, Some(change)).await, 409, "last_administrator");
+    }
+    let leave = Some(json!({ "reason": "gone" }));
+    refused(&world.call(&token, "POST", &format!("{path}/offboard"), leave).await, 409, "last_administrator");
+}
+
+#[actix_web::test]
+async fn the_api_is_no_server_to_be_removed_or_to_introspect() {
+    let world = world().await;
+    let token = world.token(EVERYTHING).await;
+    assert!(!world.get(&token, "/servers").await.to_string().contains(API));
+    let error = postern::flow::resources::remove(&world.node.core, &Caller::command_line(), &world.resource).await;
+    assert!(error.is_err());
+    // A token for it is nobody else's business.
+    assert_eq!(world.node.introspect(&token).await, json!({ "active": false }));
+}
