@@ -124,6 +124,10 @@ fixed! {
     API_PAGE: i64 = 50;
     /// Rows on one page of the admin API at most.
     MAX_API_PAGE: i64 = 200;
+    /// Longest text in the query of the admin API, in characters.
+    MAX_API_TEXT: usize = 2_048;
+    /// Longest span of time in the query of the admin API.
+    MAX_API_SPAN: Duration = Duration::from_secs(366 * 86_400);
     /// Time in which a repeat of a request to the admin API with the same `Idempotency-Key` gets the same answer.
     IDEMPOTENCY_MEMORY: Duration = Duration::from_secs(86_400);
     /// Longest `Idempotency-Key` in characters.

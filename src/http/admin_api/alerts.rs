@@ -64,7 +64,7 @@ pub const OPERATIONS: &[Operation] = &[
         id: "tryDetector",
         about: "What a rule would have raised in the last seconds named by `since_seconds`. Nothing is done.",
         needs: Permission::Read,
-        query: &[query("since_seconds", Kind::Text, "How far back to look; a day when absent.")],
+        query: &[query("since_seconds", Kind::Seconds, "How far back to look; a day when absent.")],
         body: Some(shape::<NewRule>),
         done: (200, Some(shape::<Vec<Found>>)),
         run: |call| Box::pin(dry_run(call)),
@@ -179,6 +179,9 @@ impl DetectorShown {
     }
 }
 
+/// How far back a dry run looks, unless told.
+const DRY_RUN: Duration = Duration::from_secs(86_400);
+
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum ActionName {
@@ -255,13 +258,8 @@ async fn set(call: Call) -> Result<Answer, Problem> {
 
 async fn dry_run(call: Call) -> Result<Answer, Problem> {
     let rule = rule(&call)?;
-    let seconds = match call.text("since_seconds") {
-        None => 86_400,
-        Some(text) => {
-            text.parse::<u32>().map_err(|_| Problem::bad("since_seconds is a number of seconds"))?
-        }
-    };
-    let since = call.core.now().minus(Duration::from_secs(seconds.into()));
+    let span = call.seconds("since_seconds").unwrap_or(DRY_RUN);
+    let since = call.core.now().minus(span);
     let found = alerts::dry_run(&call.core, rule, since).await?;
     Answer::of(&found.iter().map(Found::of).collect::<Vec<_>>())
 }

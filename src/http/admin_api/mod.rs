@@ -28,7 +28,7 @@ use crate::flow::admin_api::{self, Repeat, Ticket};
 use crate::flow::core::{Caller, Core};
 use crate::oauth::params::Params;
 use crate::types::admin::{ADMIN_API, Permission};
-use crate::types::policy::{MAX_API_PAGE, MAX_IDEMPOTENCY_KEY};
+use crate::types::policy::{MAX_API_PAGE, MAX_API_SPAN, MAX_API_TEXT, MAX_IDEMPOTENCY_KEY};
 use crate::types::time::Timestamp;
 use crate::wire::body::{self, BodyError};
 use crate::wire::caller::{From, bearer};
@@ -176,12 +176,13 @@ fn query_of(operation: &Operation, request: &HttpRequest) -> Result<Vec<(String,
             continue;
         };
         let fits = match known.kind {
-            Kind::Text | Kind::Cursor => true,
+            Kind::Text | Kind::Cursor => value.chars().count() <= MAX_API_TEXT,
             Kind::Id => uuid::Uuid::try_parse(value)
                 .is_ok_and(|id| id.hyphenated().to_string() == value.to_lowercase()),
             Kind::Flag => matches!(value, "true" | "false"),
             Kind::Moment => Timestamp::parse_rfc3339(value).is_some(),
             Kind::OneOf(names) => names().contains(&value),
+            Kind::Seconds => value.parse::<u64>().is_ok_and(|n| n <= MAX_API_SPAN.as_secs()),
             Kind::Limit => value.parse::<i64>().is_ok_and(|n| (1..=MAX_API_PAGE).contains(&n)),
         };
         if !fits {
@@ -228,7 +229,7 @@ async fn read(
 /// The `Idempotency-Key` of a request that makes or does something.
 fn key(operation: &Operation, request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    if operation.verb != Verb::Post {
+    if !operation.does() {
         return Ok(None);
     }
     let text = value.to_str().ok().filter(|text| {

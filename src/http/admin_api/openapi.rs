@@ -11,7 +11,7 @@ use super::operations;
 use super::problem::Details;
 use crate::flow::core::Core;
 use crate::types::admin::{ADMIN_API, Permission};
-use crate::types::policy::{API_PAGE, MAX_API_PAGE, MAX_IDEMPOTENCY_KEY};
+use crate::types::policy::{API_PAGE, MAX_API_PAGE, MAX_API_SPAN, MAX_API_TEXT, MAX_IDEMPOTENCY_KEY};
 
 /// `GET /admin/api/v1/openapi.json`
 pub async fn document(core: web::Data<Core>) -> HttpResponse {
@@ -71,7 +71,7 @@ fn one(operation: &Operation, asks: &mut SchemaGenerator, answers: &mut SchemaGe
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }))
         .collect();
     parameters.extend(operation.query.iter().map(parameter));
-    if operation.verb == Verb::Post {
+    if operation.does() {
         parameters.push(json!({
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "A repeat with the same key within a day does nothing and gets the same answer.",
@@ -100,6 +100,8 @@ fn one(operation: &Operation, asks: &mut SchemaGenerator, answers: &mut SchemaGe
     }
     if operation.verb != Verb::Get {
         refuse("409", "It does not go with what is there.");
+    }
+    if operation.verb != Verb::Get || operation.query.iter().any(|known| matches!(known.kind, Kind::Cursor)) {
         refuse("422", "It can be read and cannot be done as it stands.");
     }
     if operation.body.is_some() {
@@ -123,8 +125,12 @@ fn one(operation: &Operation, asks: &mut SchemaGenerator, answers: &mut SchemaGe
 
 fn parameter(query: &Query) -> Value {
     let schema = match query.kind {
-        Kind::Text => json!({ "type": "string", "maxLength": 200 }),
-        Kind::Cursor => json!({ "type": "string", "maxLength": 2_000 }),
+        // What `Params` takes: no control characters.
+        Kind::Text => json!({
+            "type": "string", "maxLength": MAX_API_TEXT, "pattern": r"^[^\u0000-\u001f\u007f-\u009f\ufffd]*$",
+        }),
+        Kind::Cursor => json!({ "type": "string", "maxLength": MAX_API_TEXT, "pattern": "^[A-Za-z0-9_-]+$" }),
+        Kind::Seconds => json!({ "type": "integer", "minimum": 0, "maximum": MAX_API_SPAN.as_secs() }),
         Kind::Id => json!({ "type": "string", "format": "uuid" }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Moment => json!({ "type": "string", "format": "date-time" }),
@@ -139,7 +145,8 @@ fn parameter(query: &Query) -> Value {
 /// What a parameter should be, in words.
 pub fn expected(kind: Kind) -> String {
     match kind {
-        Kind::Text => "text".to_owned(),
+        Kind::Text => format!("text of at most {MAX_API_TEXT} characters"),
+        Kind::Seconds => format!("seconds, at most {}", MAX_API_SPAN.as_secs()),
         Kind::Cursor => "the next_cursor of a page".to_owned(),
         Kind::Id => "a UUID".to_owned(),
         Kind::Flag => "true or false".to_owned(),

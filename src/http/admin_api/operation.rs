@@ -2,10 +2,12 @@
 //! document that describes it.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::problem::Problem;
 use crate::flow::core::{Caller, Core};
@@ -58,6 +60,8 @@ pub enum Kind {
     OneOf(fn() -> Vec<&'static str>),
     /// How many rows at most.
     Limit,
+    /// A span of time in seconds.
+    Seconds,
     /// Where the page before ended.
     Cursor,
 }
@@ -116,6 +120,13 @@ pub struct Operation {
     pub run: Run,
 }
 
+impl Operation {
+    /// Whether a repeat would do something twice, so that it may carry an `Idempotency-Key`.
+    pub fn does(&self) -> bool {
+        self.verb == Verb::Post && self.needs != Permission::Read
+    }
+}
+
 /// A call that may be carried out.
 pub struct Call {
     /// The use cases' core.
@@ -160,19 +171,28 @@ impl Call {
     /// A parameter that names something.
     ///
     /// # Errors
-    /// 400.
+    /// 422.
     pub fn named<T>(
         &self,
         name: &'static str,
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<Option<T>, Problem> {
         let Some(text) = self.text(name) else { return Ok(None) };
-        parse(text).map(Some).ok_or_else(|| Problem::bad(format!("{name} is not what it should be")))
+        parse(text).map(Some).ok_or_else(|| Problem::Refused {
+            status: 422,
+            code: "refused",
+            detail: format!("{name} names nothing that could be here."),
+        })
     }
 
     /// A parameter that is a moment.
     pub fn moment(&self, name: &str) -> Option<Timestamp> {
         self.text(name).and_then(Timestamp::parse_rfc3339)
+    }
+
+    /// A parameter that is a span of time.
+    pub fn seconds(&self, name: &str) -> Option<Duration> {
+        self.text(name).and_then(|text| text.parse().ok()).map(Duration::from_secs)
     }
 
     /// How many rows are wanted.
@@ -183,14 +203,18 @@ impl Call {
     /// Where the page before ended, as its key.
     ///
     /// # Errors
-    /// 400, when it is none of ours.
+    /// 422, when it is none of ours.
     pub fn cursor<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Problem> {
         use base64::Engine as _;
         let Some(text) = self.text("cursor") else { return Ok(None) };
         let key = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).ok();
         let key = key.and_then(|bytes| String::from_utf8(bytes).ok());
         let parsed = key.and_then(|key| parse(&key));
-        parsed.map(Some).ok_or_else(|| Problem::bad("cursor is not one that a page of this list ended with"))
+        parsed.map(Some).ok_or_else(|| Problem::Refused {
+            status: 422,
+            code: "cursor",
+            detail: "cursor is not one that a page of this list ended with.".to_owned(),
+        })
     }
 
     /// The body.
@@ -198,13 +222,31 @@ impl Call {
     /// # Errors
     /// 400 with what is wrong and where.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| Problem::bad(format!("the body does not fit: {error}")))
+        let refused = match serde_json::from_slice(&self.body) {
+            Ok(read) => return Ok(read),
+            Err(error) => Problem::bad(format!("the body does not fit: {error}")),
+        };
+        let body = serde_json::from_slice::<Value>(&self.body).ok();
+        body.and_then(|body| serde_json::from_value(whole(body)).ok()).ok_or(refused)
+    }
+}
+
+/// `3.0` is an integer in JSON Schema, and `3` is what a type of ours reads.
+fn whole(value: Value) -> Value {
+    match value {
+        Value::Array(all) => all.into_iter().map(whole).collect(),
+        Value::Object(all) => all.into_iter().map(|(name, value)| (name, whole(value))).collect(),
+        Value::Number(number) if number.is_f64() => {
+            let text =
+                number.as_f64().filter(|float| float.fract() == 0.0).map(|float| format!("{float:.0}"));
+            text.and_then(|text| text.parse::<i64>().ok()).map_or(Value::Number(number), Value::from)
+        }
+        other => other,
     }
 }
 
 /// What a call came to.
-pub struct Answer(pub Option<serde_json::Value>);
+pub struct Answer(pub Option<Value>);
 
 impl Answer {
     /// A thing.

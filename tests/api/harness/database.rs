@@ -78,7 +78,7 @@ impl Database {
                     #[diesel(sql_type = diesel::sql_types::Bool)]
                     found: bool,
                 }
-                let hex: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+                let hex = postern::flow::audit_chain::hex(text.as_bytes());
                 // Bytes print as hex.
                 let sql = "SELECT coalesce(query_to_xml(format('SELECT r::text AS row FROM %I r', tablename), true, false, '')::text LIKE ANY (ARRAY[$1, $2]), false) AS found \
                            FROM pg_tables WHERE schemaname = 'public'";
