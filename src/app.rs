@@ -18,6 +18,7 @@ use crate::types::key::SigningAlg;
 use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
+use crate::types::usage::Usage;
 use crate::types::time::Clock;
 
 /// What the parts are composed from.
@@ -74,6 +75,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
             .build(),
         issued: Counters::new(),
         repeated: Counters::new(),
+        usage: Usage::default(),
         watched: Mutex::new(None),
         status_indexes: Mutex::new(Vec::new()),
     })

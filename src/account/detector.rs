@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::types::alert::{Action, Detector, Finding, Rule, Subject};
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::policy::{VOLUME_EARLIER, VOLUME_FACTOR};
 use crate::types::time::Timestamp;
 
 const MINUTE: u64 = 60;
@@ -23,6 +24,13 @@ pub const fn usual(detector: Detector) -> Rule {
         Detector::MassRegistration => (20, 60),
         Detector::ConsentBurst => (10, 60),
         Detector::ManyDenials => (10, 15),
+        Detector::WrongServer => (5, 60),
+        Detector::TwoNetworks => (12, 60),
+        Detector::TokenVolume => (100, 10),
+        Detector::CallVolume => (3_000, 10),
+        // Days without use.
+        Detector::LongIdle => (14, 60),
+        Detector::Inactive => (1, 60),
     };
     Rule {
         detector,
@@ -47,6 +55,40 @@ pub const fn kinds(detector: Detector) -> &'static [AuditKind] {
         Detector::ConsentBurst => &[AuditKind::ConsentAllowed],
         Detector::DocumentChange => &[AuditKind::ClientDocumentChanged],
         Detector::ManyDenials => &[AuditKind::ConsentDenied, AuditKind::ClientAuthenticationFailed],
+        Detector::WrongServer => &[AuditKind::TokenMisdirected],
+        Detector::TwoNetworks => &[AuditKind::GrantMoved],
+        Detector::TokenVolume | Detector::CallVolume => &[AuditKind::GrantBusy],
+        Detector::LongIdle => &[AuditKind::GrantAwoke],
+        Detector::Inactive => &[AuditKind::InactivityWarned],
+    }
+}
+
+/// What its threshold counts, in words.
+#[must_use]
+pub const fn counted(detector: Detector) -> &'static str {
+    match detector {
+        Detector::RefreshReuse | Detector::CodeReplay => "repeats",
+        Detector::FailedSignIns | Detector::FailedSignInsFrom => "failures",
+        Detector::CopiedPasskey => "uses",
+        Detector::MassRegistration => "registrations",
+        Detector::ConsentBurst => "people",
+        Detector::DocumentChange => "changes",
+        Detector::ManyDenials => "refusals",
+        Detector::WrongServer => "times",
+        Detector::TwoNetworks => "changes of network",
+        Detector::TokenVolume => "tokens",
+        Detector::CallVolume => "calls",
+        Detector::LongIdle => "days without use",
+        Detector::Inactive => "warnings",
+    }
+}
+
+/// How far before its window it looks for what is usual, if it does.
+#[must_use]
+pub const fn looks_back(detector: Detector) -> Option<Duration> {
+    match detector {
+        Detector::TokenVolume | Detector::CallVolume => Some(VOLUME_EARLIER),
+        _ => None,
     }
 }
 
@@ -61,6 +103,12 @@ pub fn subject(detector: Detector, event: &AuditEvent) -> Option<Subject> {
     let address = || event.address.clone().map(Subject::Address);
     match detector {
         Detector::RefreshReuse => event.grant_id.map(Subject::Grant).or_else(person),
+        Detector::WrongServer
+        | Detector::TwoNetworks
+        | Detector::TokenVolume
+        | Detector::CallVolume
+        | Detector::LongIdle => event.grant_id.map(Subject::Grant),
+        Detector::Inactive => person().or_else(client),
         Detector::CodeReplay | Detector::FailedSignIns | Detector::CopiedPasskey => person(),
         Detector::FailedSignInsFrom | Detector::MassRegistration => address(),
         Detector::ConsentBurst | Detector::ManyDenials => client(),
@@ -72,20 +120,48 @@ pub fn subject(detector: Detector, event: &AuditEvent) -> Option<Subject> {
     }
 }
 
-/// What of one subject's records counts: each, or each person once.
-fn weight<'a>(detector: Detector, events: impl Iterator<Item = &'a AuditEvent>) -> usize {
+/// What of one subject's records counts: each, each person once, or the number that each of them tells.
+#[must_use]
+pub fn weight<'a>(detector: Detector, events: impl Iterator<Item = &'a AuditEvent>) -> usize {
+    let told = |event: &AuditEvent, name: &str| {
+        let number = event.detail.get(name).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        usize::try_from(number).unwrap_or(usize::MAX)
+    };
     match detector {
         Detector::ConsentBurst => events.filter_map(|event| event.user_id).collect::<HashSet<_>>().len(),
+        Detector::WrongServer => events.map(|event| told(event, "count")).sum(),
+        Detector::TokenVolume => events.map(|event| told(event, "tokens")).sum(),
+        Detector::CallVolume => events.map(|event| told(event, "checks")).sum(),
+        Detector::LongIdle => events.map(|event| told(event, "idle_days")).max().unwrap_or_default(),
         _ => events.count(),
     }
 }
 
-/// Looks at the records of one subject within the window, oldest first.
+/// By how much more of the same lets an open alert grow.
 #[must_use]
-pub fn judge(rule: &Rule, subject: &Subject, events: &[AuditEvent]) -> Option<Finding> {
+pub fn growth(detector: Detector, events: &[AuditEvent]) -> usize {
+    match detector {
+        Detector::WrongServer | Detector::TokenVolume | Detector::CallVolume => {
+            weight(detector, events.iter())
+        }
+        // A number of days does not add up.
+        Detector::LongIdle => 0,
+        _ => events.len(),
+    }
+}
+
+/// Looks at the records of one subject within the window, oldest first. `earlier` is the weight of what came within
+/// [`looks_back`] before the window: a detector of sudden volume wants several times what was usual.
+#[must_use]
+pub fn judge(rule: &Rule, subject: &Subject, events: &[AuditEvent], earlier: usize) -> Option<Finding> {
     let count = weight(rule.detector, events.iter());
     let (first, last) = (events.first()?, events.last()?);
-    (count >= rule.threshold).then(|| Finding {
+    let sudden = looks_back(rule.detector).is_none_or(|span| {
+        let windows = span.as_secs().checked_div(rule.window.as_secs()).unwrap_or(1).max(1);
+        let windows = usize::try_from(windows).unwrap_or(usize::MAX);
+        count.saturating_mul(windows) >= earlier.saturating_mul(VOLUME_FACTOR)
+    });
+    (count >= rule.threshold && sudden).then(|| Finding {
         subject: subject.clone(),
         first_at: first.at,
         last_at: last.at,
@@ -112,18 +188,35 @@ impl Replay {
     /// The next record. What follows within a window of a finding belongs to it.
     pub fn see(&mut self, event: &AuditEvent) {
         let Some(subject) = subject(self.rule.detector, event) else { return };
-        if self.quiet_until.get(&subject).is_some_and(|until| event.at <= *until) {
+        let detector = self.rule.detector;
+        let span = looks_back(detector);
+        let quiet_until = self.quiet_until.get(&subject).copied();
+        let quiet = quiet_until.is_some_and(|until| event.at <= until);
+        if quiet && span.is_none() {
             return;
         }
         let events = self.recent.entry(subject.clone()).or_default();
         events.push_back(event.clone());
         let start = event.at.minus(self.rule.window);
-        while events.front().is_some_and(|first| first.at < start) {
+        let oldest = span.map_or(start, |span| start.minus(span));
+        while events.front().is_some_and(|first| first.at < oldest) {
             events.pop_front();
         }
-        if let Some(finding) = judge(&self.rule, &subject, events.make_contiguous()) {
+        if quiet {
+            return;
+        }
+        // What belongs to the finding before is part of what was usual, not of what is new.
+        let fresh = quiet_until.map_or(start, |until| start.max(until));
+        let all = events.make_contiguous();
+        let (earlier, now) = all.split_at(all.partition_point(|event| event.at < fresh));
+        // What was usual matters, and is added up, only above the threshold.
+        let loud = judge(&self.rule, &subject, now, 0);
+        let usual = loud.as_ref().and(span).map_or(0, |_| weight(detector, earlier.iter()));
+        if let Some(finding) = loud.and_then(|_| judge(&self.rule, &subject, now, usual)) {
             self.quiet_until.insert(subject.clone(), event.at.plus(self.rule.window));
-            self.recent.remove(&subject);
+            if span.is_none() {
+                self.recent.remove(&subject);
+            }
             self.found.push(finding);
         }
     }
@@ -132,5 +225,64 @@ impl Replay {
     #[must_use]
     pub fn findings(self) -> Vec<Finding> {
         self.found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::audit_chain::SALT;
+    use crate::types::id::{AuditId, GrantId};
+    use crate::types::random::SystemRng;
+
+    const START: i64 = 1_800_000_000;
+
+    fn busy(grant: GrantId, minute: i64, checks: usize) -> AuditEvent {
+        let at = Timestamp::from_seconds(START + minute * 60);
+        AuditEvent {
+            by: None,
+            id: AuditId::new(at, &SystemRng),
+            at,
+            kind: AuditKind::GrantBusy,
+            user_id: None,
+            client_id: None,
+            grant_id: Some(grant),
+            resource_id: None,
+            address: None,
+            request_id: None,
+            detail: serde_json::json!({ "tokens": 0, "checks": checks, "seconds": 60 }),
+            salt: [0; SALT],
+        }
+    }
+
+    fn replayed(minutes: impl Iterator<Item = (i64, usize)>) -> Vec<usize> {
+        let grant = GrantId::new(Timestamp::from_seconds(START), &SystemRng);
+        let mut replay = Replay::new(usual(Detector::CallVolume));
+        minutes.for_each(|(minute, checks)| replay.see(&busy(grant, minute, checks)));
+        replay.findings().iter().map(|finding| finding.count).collect()
+    }
+
+    #[test]
+    fn a_volume_is_sudden_only_against_what_was_usual() {
+        const DAY: i64 = 24 * 60;
+        // A new approval, at once above the threshold.
+        assert_eq!(replayed((0..10).map(|minute| (minute, 400))), [3_200]);
+        // Never above it.
+        assert_eq!(replayed((0..DAY).map(|minute| (minute, 100))), Vec::<usize>::new());
+        // Office hours for two weeks, the same every working day: the first day is new, the rest is usual, also after
+        // the week-end.
+        let office = |day: i64| day % 7 < 5;
+        let weeks = (0..14 * DAY).step_by(5).filter(|minute| office(minute / DAY) && (480..960).contains(&(minute % DAY)));
+        let grant = GrantId::new(Timestamp::from_seconds(START), &SystemRng);
+        let mut replay = Replay::new(usual(Detector::CallVolume));
+        weeks.for_each(|minute| replay.see(&busy(grant, minute, 2_000)));
+        let days: Vec<i64> =
+            replay.findings().iter().map(|found| (found.first_at.seconds() - START) / 60 / DAY).collect();
+        assert!(!days.is_empty() && days.iter().all(|day| *day < 5), "{days:?}");
+        // And ten times as much on the eleventh day.
+        let flood = (0..7 * DAY).step_by(5).filter(|minute| (480..960).contains(&(minute % DAY)));
+        let flood = flood.map(|minute| (minute, 2_000));
+        let found = replayed(flood.chain((7 * DAY + 480..7 * DAY + 485).map(|minute| (minute, 8_000))));
+        assert!(found.iter().any(|count| *count >= 8_000), "{found:?}");
     }
 }

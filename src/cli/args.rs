@@ -1,6 +1,8 @@
 //! Every command and option, once: parsing, help, shell completions and the manual all come from here.
 
 mod guard;
+mod inactivity;
+mod servers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
+pub(super) use inactivity::InactivityCommand;
+pub(super) use servers::{NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
 use crate::types::duration;
 use crate::types::key::SigningAlg;
@@ -65,6 +69,9 @@ pub(super) enum Command {
     /// What is looked for, when it is too much, and what happens then.
     #[command(subcommand)]
     Detector(DetectorCommand),
+    /// People and apps that nothing is heard of.
+    #[command(subcommand)]
+    Inactivity(InactivityCommand),
     /// Signing keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -194,62 +201,6 @@ pub(super) struct PasswordSource {
     /// Read the password from stdin.
     #[arg(long, required = true)]
     pub(super) password_stdin: bool,
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum ResourceCommand {
-    /// Add an MCP server; prints, once, the credentials with which it may call /introspect. The server is asked for
-    /// its protected-resource metadata, which fills in what is not given here.
-    Add(NewResourceArgs),
-    /// List MCP servers.
-    List,
-    /// Remove an MCP server; every approval and token for it ends.
-    Remove {
-        /// Its URL.
-        uri: String,
-    },
-}
-
-#[derive(Args, Debug)]
-pub(super) struct NewResourceArgs {
-    /// Its URL; the `aud` of its tokens.
-    pub(super) uri: String,
-    /// Its name for people; from its metadata unless given.
-    #[arg(long)]
-    pub(super) name: Option<String>,
-    /// A scope and what it allows in words, as NAME=WORDS; may be repeated. From its metadata unless given.
-    #[arg(long = "scope", value_name = "NAME=WORDS")]
-    pub(super) scopes: Vec<String>,
-    /// A scope that is granted to requests that name none; may be repeated. All of them unless given.
-    #[arg(long = "default-scope", value_name = "NAME")]
-    pub(super) default_scopes: Vec<String>,
-    /// Life of its access tokens, 1s to 1h.
-    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
-    pub(super) access_token_ttl: Option<Duration>,
-    /// How its tokens are signed: ES256, RS256 or EdDSA.
-    #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = signing_alg)]
-    pub(super) signing_alg: SigningAlg,
-    /// Requests without `resource` mean this one.
-    #[arg(long)]
-    pub(super) default: bool,
-    /// Let only listed clients ask, this one among them, by id; may be repeated.
-    #[arg(long = "allow-client", value_name = "ID")]
-    pub(super) allow_clients: Vec<String>,
-    /// Let only listed clients ask, among them those whose metadata document lives at this domain; may be repeated.
-    #[arg(long = "allow-domain", value_name = "DOMAIN")]
-    pub(super) allow_domains: Vec<String>,
-    /// Let nobody allow access here without a second factor.
-    #[arg(long)]
-    pub(super) require_second_factor: bool,
-    /// Do not ask the server for its metadata.
-    #[arg(long)]
-    pub(super) no_look: bool,
-    /// Its path segment at the gateway.
-    #[arg(long, requires = "upstream")]
-    pub(super) slug: Option<String>,
-    /// Where the gateway forwards to.
-    #[arg(long, value_name = "URL", requires = "slug")]
-    pub(super) upstream: Option<String>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -9,6 +9,7 @@ mod clients;
 mod cuts;
 mod grants;
 mod health;
+mod inactivity;
 mod keys;
 mod operations;
 mod output;
@@ -93,6 +94,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Cut(args) => cuts::run(&open(&config).await?, args).await?,
         Command::Alert(command) => alerts::run(&open(&config).await?, command).await?,
         Command::Detector(command) => alerts::detectors(&open(&config).await?, command).await?,
+        Command::Inactivity(command) => inactivity::run(&open(&config).await?, command).await?,
         Command::Key(command) => keys::run(&open(&config).await?, command).await?,
         Command::Audit(command) => return audit::run(&open(&config).await?, command).await,
         // Answered above, before there is a configuration.

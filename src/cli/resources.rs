@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::args::{NewResourceArgs, ResourceCommand};
+use super::args::{NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 use super::output::{CliError, Said, moment, warn};
 use crate::flow::core::{Caller, Core};
-use crate::flow::resources::{self, NewResource};
+use crate::flow::resources::{self, NewResource, ResourceChange};
 use crate::outbound::resource_metadata::{Look, look};
 use crate::types::duration;
 use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
@@ -23,6 +23,7 @@ pub(super) async fn run(core: &Core, command: ResourceCommand) -> Result<Said, C
             said.json = Value::Array(things);
             Ok(said)
         }
+        ResourceCommand::Set(args) => set(core, &caller, args).await,
         ResourceCommand::Remove { uri } => {
             let removed = resources::remove(core, &caller, &uri).await?;
             let line = format!("removed {}; every approval and token for it has ended", removed.uri);
@@ -83,6 +84,26 @@ async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said
         "With these credentials the server may call /introspect. The secret is not shown again.".to_owned(),
     );
     Ok(Said::new(json, said.lines))
+}
+
+async fn set(core: &Core, caller: &Caller, args: ResourceChangeArgs) -> Result<Said, CliError> {
+    let listed = !args.allow_clients.is_empty() || !args.allow_domains.is_empty();
+    let client_rule = if args.allow_any_client {
+        Some(ClientRule::Anyone)
+    } else if args.only_added_clients {
+        Some(ClientRule::PreRegistered)
+    } else {
+        listed.then_some(ClientRule::Only { clients: args.allow_clients, domains: args.allow_domains })
+    };
+    let change =
+        ResourceChange { name: args.name, second_factor_required: args.second_factor, client_rule };
+    let done = resources::set(core, caller, &args.uri, change).await?;
+    let mut said = Said::thing(brief(&server(&done.resource)));
+    said.json = server(&done.resource);
+    if done.ended > 0 {
+        said.lines.push(format!("{} approvals have ended: their clients may not ask any more.", done.ended));
+    }
+    Ok(said)
 }
 
 /// `NAME=what it allows`; a scope without words describes itself.

@@ -213,6 +213,23 @@ keys! {
     |draft, given| draft.policy.audit_retention = Some(given.span(DAY, LONGEST)?),
     |draft| draft.policy.audit_retention.map_or_else(|| "for ever".to_owned(), duration::format);
 
+    /// After how long without a sign of life a person or an app is warned about, 1 d to 10 years: an alert says so. What
+    /// counts is a sign-in, letting an app in, and a token for an app.
+    "inactivity.warn_after" = None, "off",
+    |draft, given| draft.policy.inactivity.warn_after = Some(given.span(DAY, LONGEST)?),
+    |draft| draft.policy.inactivity.warn_after.map_or_else(|| "off".to_owned(), duration::format);
+
+    /// After how long they are switched off, never sooner after the warning than the two spans lie apart. The last
+    /// administrator who shows signs of life never is.
+    "inactivity.disable_after" = None, "off",
+    |draft, given| draft.policy.inactivity.disable_after = Some(given.span(DAY, LONGEST)?),
+    |draft| draft.policy.inactivity.disable_after.map_or_else(|| "off".to_owned(), duration::format);
+
+    /// After how long all their approvals end.
+    "inactivity.revoke_after" = None, "off",
+    |draft, given| draft.policy.inactivity.revoke_after = Some(given.span(DAY, LONGEST)?),
+    |draft| draft.policy.inactivity.revoke_after.map_or_else(|| "off".to_owned(), duration::format);
+
     /// The name on every page.
     "brand.name" = Some("Postern"), "",
     |draft, given| draft.brand.name = brand_name(given.text()?)?,

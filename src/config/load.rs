@@ -184,6 +184,18 @@ impl Reader {
             self.problems
                 .push(format!("master_key_file: expected a file, found {}: {error}", path.display()));
         }
+        let policy = &self.draft.policy;
+        if let Err(why) = policy.inactivity.check() {
+            self.problems.push(why.to_owned());
+        }
+        if let Some((kept, longest)) = policy.audit_retention.zip(policy.inactivity.longest())
+            && kept < longest
+        {
+            self.problems.push(
+                "audit.retention: expected at least the longest span of inactivity, whose signs of life are audit records"
+                    .to_owned(),
+            );
+        }
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }

@@ -107,6 +107,7 @@ pub async fn dry_run(core: &Core, rule: Rule, since: Timestamp) -> Result<Vec<Fi
 /// A fault; the next look begins where this one did.
 pub async fn watch(core: &Core) -> Result<(), Fault> {
     let now = core.now();
+    super::usage::record(core, now).await?;
     let last = *core.watched.lock().unwrap_or_else(PoisonError::into_inner);
     let since = last.map_or_else(|| now.minus(DETECTOR_START), |last| last.minus(DETECTOR_OVERLAP));
     let rules: Vec<Rule> = rules(core).await?.into_iter().filter(|rule| rule.on).collect();
@@ -155,11 +156,24 @@ async fn look(core: &Core, rule: Rule, subject: Subject, now: Timestamp) -> Resu
         .await?;
     if let Some(open) = known.filter(|alert| alert.acknowledged_at.is_none()) {
         if let Some(last) = events.last().map(|event| event.at) {
-            core.store.write(move |tx| alerts::grow(tx, &open, last, events.len())).await?;
+            let more = detector::growth(rule.detector, &events);
+            core.store.write(move |tx| alerts::grow(tx, &open, last, more)).await?;
         }
         return Ok(());
     }
-    let Some(finding) = detector::judge(&rule, &subject, &events) else { return Ok(()) };
+    let earlier = match (detector::looks_back(rule.detector), events.first()) {
+        // Only for a subject that is above the threshold already.
+        (Some(span), Some(first)) if detector::judge(&rule, &subject, &events, 0).is_some() => {
+            let (about, until) = (subject.clone(), first.at);
+            let since = until.minus(span);
+            let kinds = detector::kinds(rule.detector);
+            let before =
+                core.store.read(move |tx| alerts::records(tx, kinds, since, Some(&about))).await?;
+            detector::weight(rule.detector, before.iter().filter(|event| event.at < until))
+        }
+        _ => 0,
+    };
+    let Some(finding) = detector::judge(&rule, &subject, &events, earlier) else { return Ok(()) };
     let alert = Alert {
         id: AlertId::new(now, core.rng.as_ref()),
         detector: rule.detector,

@@ -92,6 +92,8 @@ async fn try_once(
     let grant_id = standing.as_ref().map_or(fresh.id, |grant| grant.id);
     let not_after = standing.as_ref().map_or(fresh.expires_at, |grant| grant.expires_at);
     let noted = standing.as_ref().and_then(|grant| grant.last_used_at);
+    let unusual =
+        standing.as_ref().map_or_else(Vec::new, |grant| super::usage::unusual(core, caller, grant, now));
     let wider = standing.filter(|grant| !grant.scopes.includes(granted));
     let is_new = grant_id == fresh.id;
     let what = Mint {
@@ -132,7 +134,7 @@ async fn try_once(
                 let scopes = grant.scopes.union(&asked);
                 grants::renew(tx, grant.id, &scopes, &fresh.client_fingerprint, fresh.expires_at, now)?;
             }
-            if grants::is_worth_noting(noted, now) {
+            if !unusual.is_empty() || grants::is_worth_noting(noted, now) {
                 grants::mark_used(tx, grant_id, address.as_deref(), now)?;
             }
             if !grants::is_open(tx, grant_id, now)? {
@@ -140,6 +142,7 @@ async fn try_once(
             }
             access_tokens::insert(tx, &record)?;
             audit::append(tx, &issued)?;
+            unusual.iter().try_for_each(|event| audit::append(tx, event))?;
             Ok(true)
         })
         .await?;

@@ -22,6 +22,7 @@ use crate::types::random::Rng;
 use crate::types::tally::Counters;
 use crate::types::time::{Clock, Timestamp};
 use crate::types::token::TokenDigest;
+use crate::types::usage::Usage;
 
 /// Store, keys, clock and the rest.
 pub struct Core {
@@ -58,6 +59,8 @@ pub struct Core {
     pub issued: Counters<3>,
     /// Used refresh tokens that came again, by [`crate::oauth::refresh::Cause::ALL`].
     pub repeated: Counters<3>,
+    /// How much approvals are used, between two looks of the detectors.
+    pub usage: Usage,
     /// Up to when this node's detectors have looked; none before their first look.
     pub watched: Mutex<Option<Timestamp>>,
     /// Places in the status lists that this node has reserved and not used.

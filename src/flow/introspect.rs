@@ -49,6 +49,7 @@ pub async fn introspect(
     };
     let Ok(typed) = AccessTokenClaims::read(claims.clone()) else { return Ok(introspect::inactive()) };
     let Some(index) = status_index(core, &typed) else { return Ok(introspect::inactive()) };
+    super::usage::asked(core, &asker, &typed, now);
     if super::hold::is_cut(live::current(core).await?.as_ref(), &typed, now) {
         return Ok(introspect::inactive());
     }

@@ -57,6 +57,7 @@ pub async fn mint(core: &Core, what: Mint<'_>, now: Timestamp) -> Result<Minted,
     let iat = now.seconds();
     let exp = now.plus(ttl).seconds().min(what.not_after.seconds()).max(iat + 1);
     let index = core.next_status_index().await?;
+    core.usage.issued(what.grant_id, &what.sub, what.client_id, now);
     let id = TokenId::new(now, core.rng.as_ref());
     let claims = AccessTokenClaims {
         iss: core.policy.issuer.as_str().to_owned(),

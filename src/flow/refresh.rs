@@ -7,6 +7,7 @@ use super::hold;
 use super::live;
 use super::mint::{Mint, mint};
 use super::token::TokenResponse;
+use super::usage;
 use crate::oauth::client_auth::Presented;
 use crate::oauth::code::choose;
 use crate::oauth::params::Params;
@@ -37,8 +38,6 @@ struct Open {
     granted: GrantedResource,
     /// When the approval ends.
     ends: Timestamp,
-    /// When its use was last noted.
-    noted: Option<Timestamp>,
     /// The approval itself.
     grant: Grant,
 }
@@ -55,6 +54,7 @@ struct Step {
     retry_window: std::time::Duration,
     address: Option<String>,
     worth_noting: bool,
+    unusual: Vec<AuditEvent>,
     scopes: ScopeSet,
 }
 
@@ -106,7 +106,9 @@ pub async fn refresh(
     if let Some(open) = open {
         hold::check(core, &open.grant, Some(loaded.family.auth_time), now).await?;
     }
-    let worth_noting = grants::is_worth_noting(open.and_then(|open| open.noted), now);
+    let unusual = open.map_or_else(Vec::new, |open| usage::unusual(core, caller, &open.grant, now));
+    let noted = open.and_then(|open| open.grant.last_used_at);
+    let worth_noting = !unusual.is_empty() || grants::is_worth_noting(noted, now);
     let family = loaded.family;
     let minted = mint(
         core,
@@ -160,6 +162,7 @@ pub async fn refresh(
         retry_window: window,
         address: caller.address.clone(),
         worth_noting,
+        unusual,
     };
     let offline = family.offline;
     match core.store.write(move |tx| commit(tx, &step, &family, now)).await? {
@@ -197,7 +200,6 @@ fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<
             open.push(Open {
                 granted: GrantedResource { scopes, ..granted.clone() },
                 ends: grant.expires_at,
-                noted: grant.last_used_at,
                 grant,
             });
         }
@@ -247,6 +249,7 @@ fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) ->
     }
     access_tokens::insert(tx, &step.access)?;
     audit::append(tx, &step.issued)?;
+    step.unusual.iter().try_for_each(|event| audit::append(tx, event))?;
     Ok(Outcome::Answered(rotation))
 }
 

@@ -6,13 +6,14 @@ use super::keys;
 use super::live;
 use super::people::OrderError;
 use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, audit, grants, resources};
+use crate::storage::{StoreError, audit, clients, grants, resources};
 use crate::types::access_rule::AccessRule;
 use crate::types::admin::ADMIN_API;
 use crate::types::audit::AuditKind;
-use crate::types::id::ResourceId;
+use crate::types::client::ClientId;
+use crate::types::id::{AuditId, ResourceId};
 use crate::types::key::SigningAlg;
-use crate::types::policy::MAX_ACCESS_TOKEN_TTL;
+use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_LISTED_CLIENTS};
 use crate::types::resource::{ClientRule, Resource, ResourceScope};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
@@ -99,9 +100,7 @@ pub async fn add(core: &Core, caller: &Caller, new: NewResource) -> Result<(Reso
 }
 
 fn check(new: &NewResource) -> Result<(), OrderError> {
-    if new.name.trim().is_empty() || new.name.len() > 200 || new.name.chars().any(char::is_control) {
-        return Err(OrderError::Bad("a name has 1 to 200 characters and no control characters".to_owned()));
-    }
+    check_name(&new.name)?;
     for (index, scope) in new.scopes.iter().enumerate() {
         if !is_scope(&scope.name) || scope.name == OFFLINE_ACCESS {
             return Err(OrderError::Bad(format!("{:?} cannot be the name of a scope", scope.name)));
@@ -119,6 +118,145 @@ fn check(new: &NewResource) -> Result<(), OrderError> {
     };
     if new.slug.as_deref().is_some_and(|slug| !plain(slug)) {
         return Err(OrderError::Bad("a slug has 1 to 64 of a-z, 0-9 and -".to_owned()));
+    }
+    Ok(())
+}
+
+fn check_name(name: &str) -> Result<(), OrderError> {
+    if name.trim().is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err(OrderError::Bad("a name has 1 to 200 characters and no control characters".to_owned()));
+    }
+    Ok(())
+}
+
+/// What is to change of an MCP server; what is absent stays.
+#[derive(Clone, Debug, Default)]
+pub struct ResourceChange {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Whether nobody allows access there without a second factor.
+    pub second_factor_required: Option<bool>,
+    /// Which clients may ask.
+    pub client_rule: Option<ClientRule>,
+}
+
+/// What a change has done.
+#[derive(Clone, Debug)]
+pub struct ResourceChanged {
+    /// The server as it is now.
+    pub resource: Resource,
+    /// Approvals that ended, because their clients may not ask any more.
+    pub ended: usize,
+}
+
+/// Changes the settings of an MCP server. Approvals of clients that may not ask any more end, and every token under them is
+/// dead when this returns. A second factor is asked for from the next approval on.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn set(
+    core: &Core,
+    caller: &Caller,
+    uri: &str,
+    change: ResourceChange,
+) -> Result<ResourceChanged, OrderError> {
+    let found = find(core, uri).await?;
+    let own = ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).is_ok_and(|own| own == found.uri.key());
+    if own && (change.client_rule.is_some() || change.name.is_some()) {
+        return Err(OrderError::Bad(
+            "the admin API is part of the issuer: only its second-factor rule can be changed".to_owned(),
+        ));
+    }
+    change.name.as_deref().map_or(Ok(()), check_name)?;
+    if let Some(ClientRule::Only { clients, domains }) = &change.client_rule {
+        check_clients(clients, domains)?;
+    }
+    let (id, now) = (found.id, core.now());
+    let mut event = core.event(AuditKind::ResourceChanged, caller, now);
+    event.resource_id = Some(id);
+    let ending = core.event(AuditKind::GrantRevoked, caller, now);
+    let rng = std::sync::Arc::clone(&core.rng);
+    let done = core
+        .store
+        .write(move |tx| {
+            let Some(was) = resources::hold(tx, id)?.filter(|resource| resource.removed_at.is_none()) else {
+                return Ok(Err(OrderError::NotFound("the server has just been removed".to_owned())));
+            };
+            let resource = Resource {
+                name: change.name.clone().unwrap_or_else(|| was.name.clone()),
+                second_factor_required: change.second_factor_required.unwrap_or(was.second_factor_required),
+                client_rule: change.client_rule.clone().unwrap_or_else(|| was.client_rule.clone()),
+                ..was.clone()
+            };
+            resources::set(tx, &resource, now)?;
+            let mut event = event.clone();
+            let told = |of: &Resource| {
+                serde_json::json!({
+                    "name": of.name,
+                    "second_factor_required": of.second_factor_required,
+                    "client_rule": of.client_rule,
+                })
+            };
+            event.detail = serde_json::json!({
+                "uri": resource.uri.as_str(), "settings": told(&resource), "was": told(&was),
+            });
+            audit::append(tx, &event)?;
+            let mut ended = 0;
+            if resource.client_rule != was.client_rule {
+                let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
+                for grant in grants::list(tx, &filter)? {
+                    let client = clients::find(tx, &grant.client_id)?;
+                    // What an administrator has listed with a client itself does not go by the server's rule.
+                    let stays = client.as_ref().is_some_and(|client| {
+                        resource.client_rule.allows(client)
+                            || (grant.user_id.is_none() && !client.resources.is_empty())
+                    });
+                    if stays {
+                        continue;
+                    }
+                    let filter = GrantFilter { id: Some(grant.id), ..GrantFilter::default() };
+                    grants::revoke(tx, &filter, "the server's client rule", now)?;
+                    let mut event = ending.clone();
+                    event.id = AuditId::new(now, rng.as_ref());
+                    event.user_id = grant.user_id;
+                    event.client_id = Some(grant.client_id.clone());
+                    event.grant_id = Some(grant.id);
+                    event.resource_id = Some(id);
+                    event.detail = serde_json::json!({ "reason": "the server's client rule" });
+                    audit::append(tx, &event)?;
+                    ended += 1;
+                }
+            }
+            Ok(Ok(ResourceChanged { resource, ended }))
+        })
+        .await??;
+    live::refresh(core).await?;
+    Ok(done)
+}
+
+/// Whether a list of clients makes sense.
+fn check_clients(listed: &[String], domains: &[String]) -> Result<(), OrderError> {
+    if listed.is_empty() && domains.is_empty() {
+        return Err(OrderError::Bad("a list of clients names at least one client or domain".to_owned()));
+    }
+    if listed.len() + domains.len() > MAX_LISTED_CLIENTS {
+        return Err(OrderError::Bad(format!("a list has at most {MAX_LISTED_CLIENTS} clients and domains")));
+    }
+    if let Some(bad) = listed.iter().find(|id| ClientId::parse(id).is_none()) {
+        return Err(OrderError::Bad(format!("{bad:?} cannot be the id of a client")));
+    }
+    let domain = |name: &str| {
+        (1..=253).contains(&name.len())
+            && name.contains('.')
+            && name.split('.').all(|label| {
+                !label.is_empty()
+                    && label
+                        .bytes()
+                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            })
+    };
+    if let Some(bad) = domains.iter().find(|name| !domain(name)) {
+        return Err(OrderError::Bad(format!("{bad:?} is no domain in lower case, such as example.com")));
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ pub fn verify(core: &Core, token: &str, resource: &ResourceUri) -> Result<Access
     let view = core.live.fresh_view(now).map_err(Unverified::Fault)?;
     let claims = core.claims(&view, token, now).map_err(|_| Unverified::Invalid)?;
     let claims = AccessTokenClaims::read(claims).map_err(|_| Unverified::Invalid)?;
+    super::usage::presented(core, &view, resource, &claims, now);
     let index = status_index(core, &claims).ok_or(Unverified::Invalid)?;
     let good = claims.iss == core.policy.issuer.as_str()
         && claims.aud == resource.as_str()

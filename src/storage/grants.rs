@@ -201,7 +201,7 @@ pub fn narrow(tx: &mut Tx<'_>, grant: &Grant, kept: &ScopeSet, now: Timestamp) -
     Ok(())
 }
 
-/// Notes the use of a grant, at most once a minute. Call it before [`is_open`]: a shared lock that is to become an
+/// Notes the use of a grant, at most once a minute unless the address is another. Call it before [`is_open`]: a shared lock that is to become an
 /// exclusive one would wait for its neighbour, which waits for it.
 ///
 /// # Errors
@@ -217,7 +217,12 @@ pub fn mark_used(
         table::table
             .find(id.to_string())
             .filter(table::revoked_at.is_null())
-            .filter(table::last_used_at.is_null().or(table::last_used_at.lt(minute_ago))),
+            .filter(
+                table::last_used_at
+                    .is_null()
+                    .or(table::last_used_at.lt(minute_ago))
+                    .or(table::last_used_address.ne(address)),
+            ),
     )
     .set((table::last_used_at.eq(now.micros()), table::last_used_address.eq(address)))
     .execute(c))?;

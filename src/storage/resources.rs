@@ -152,6 +152,23 @@ pub fn find_by_client_id(tx: &mut Tx<'_>, client_id: &str) -> Result<Option<Reso
         .transpose()
 }
 
+/// Changes the settings of an MCP server: its name, its second-factor rule and its client rule, as they stand in `new`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set(tx: &mut Tx<'_>, new: &Resource, now: Timestamp) -> Result<(), StoreError> {
+    diesel::update(resource::table.find(new.id.to_string()))
+        .set((
+            resource::name.eq(&new.name),
+            resource::second_factor_required.eq(new.second_factor_required),
+            resource::client_rule.eq(to_json(&new.client_rule)?),
+            resource::updated_at.eq(now.micros()),
+        ))
+        .execute(tx.connection())?;
+    bump(tx, Topic::Resources);
+    Ok(())
+}
+
 /// Says who may be granted what there.
 ///
 /// # Errors

@@ -310,6 +310,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    inactivity (subject_kind, subject) {
+        subject_kind -> Text,
+        subject -> Text,
+        warned_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     api_request (digest) {
         digest -> Binary,
         fingerprint -> Binary,
@@ -320,3 +330,6 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);
+diesel::allow_tables_to_appear_in_same_query!(users, audit_event, session, inactivity);
+diesel::allow_tables_to_appear_in_same_query!(client, audit_event);
+diesel::allow_tables_to_appear_in_same_query!(client, inactivity);

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::grants;
 use super::schema::{
     access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request,
-    initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step, signing_key,
+    inactivity, initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step, signing_key,
     token_family,
 };
 use super::store::Tx;
@@ -78,6 +78,7 @@ pub fn run(tx: &mut Tx<'_>, now: Timestamp, session_idle_ttl: Duration) -> Resul
     swept += sweep!(tx, access_grant, id: String, access_grant::revoked_at.lt(ended));
     swept +=
         sweep!(tx, signing_key, kid: String, signing_key::removed_at.lt(before(Duration::from_secs(86_400))));
+    swept += sweep!(tx, inactivity, subject: String, inactivity::revoked_at.lt(ended));
     let idle: Vec<String> = client::table
         .filter(client::first_granted_at.is_null())
         .filter(client::kind.ne("pre_registered"))

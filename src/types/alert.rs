@@ -56,6 +56,18 @@ detectors! {
     DocumentChange = "document-change", "An app changed what it says about itself";
     /// Refusals of one client: by people, or because it could not prove itself.
     ManyDenials = "many-denials", "An app was refused often";
+    /// Tokens at a server that they are not for.
+    WrongServer = "wrong-server", "Tokens came to a server they are not for";
+    /// Changes between networks.
+    TwoNetworks = "two-networks", "One approval was used from two networks in turn";
+    /// Far more tokens than usual.
+    TokenVolume = "token-volume", "Far more tokens than usual were issued under one approval";
+    /// Far more calls than usual.
+    CallVolume = "call-volume", "Far more calls than usual were made under one approval";
+    /// Use after many days without.
+    LongIdle = "long-idle", "An approval was used after a long time without use";
+    /// A person or an app that nothing is heard of.
+    Inactive = "inactive", "Nothing is heard of a person or an app any more";
 }
 
 /// Whom an alert is about.

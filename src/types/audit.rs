@@ -97,6 +97,14 @@ events! {
     RefreshRepeated = "refresh.repeated",
     /// A used refresh token came again where that means theft; the grant was revoked.
     RefreshReused = "refresh.reused",
+    /// Tokens came to a server that they are not for; `detail` says how often since the last such record.
+    TokenMisdirected = "token.misdirected",
+    /// An approval was used from another network than the time before.
+    GrantMoved = "grant.moved",
+    /// An approval was used after a long time without use.
+    GrantAwoke = "grant.awoke",
+    /// An approval was used much; `detail` says how often within how many seconds.
+    GrantBusy = "grant.busy",
     /// A token was revoked.
     TokenRevoked = "token.revoked",
     /// A grant was revoked.
@@ -127,6 +135,8 @@ events! {
     ClientEnabled = "client.enabled",
     /// A client was removed.
     ClientRemoved = "client.removed",
+    /// Nothing was heard of a person or a client for so long that they will be switched off.
+    InactivityWarned = "inactivity.warned",
     /// A client's metadata document was read for the first time, or has changed.
     ClientDocumentChanged = "client.document_changed",
     /// A client failed to prove itself.
@@ -135,6 +145,8 @@ events! {
     ResourceAdded = "resource.added",
     /// Who may be granted what at an MCP server was changed.
     ResourceRolesSet = "resource.roles_set",
+    /// The settings of an MCP server were changed.
+    ResourceChanged = "resource.changed",
     /// An MCP server was removed.
     ResourceRemoved = "resource.removed",
     /// Somebody with a token for the admin API asked for more than they may.

@@ -39,6 +39,25 @@ impl Network {
         if masked(address, prefix) == number(address) { Ok(network) } else { Err(complain()) }
     }
 
+    /// The network that an address is taken to belong to: its /24, or its /48 in IPv6.
+    #[must_use]
+    pub fn around(address: &str) -> Option<Self> {
+        let address = unmapped(address.parse().ok()?);
+        let prefix = if address.is_ipv4() { 24 } else { 48 };
+        let start = masked(address, prefix);
+        let address = match address {
+            IpAddr::V4(_) => IpAddr::V4(u32::try_from(start).ok()?.into()),
+            IpAddr::V6(_) => IpAddr::V6(start.into()),
+        };
+        Some(Self { address, prefix })
+    }
+
+    /// Whether its addresses are of the older kind.
+    #[must_use]
+    pub const fn is_ipv4(&self) -> bool {
+        self.address.is_ipv4()
+    }
+
     /// Whether `address` lies in it. An IPv4 address written as IPv6 (`::ffff:192.0.2.7`) counts as what it is.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {

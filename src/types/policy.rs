@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::client::{AuthMethod, GrantType};
+use super::inactivity::InactivityRule;
 use super::issuer::Issuer;
 
 macro_rules! fixed {
@@ -214,6 +215,26 @@ fixed! {
     MAX_DETECTOR_WINDOW: Duration = Duration::from_secs(86_400);
     /// The highest threshold of a detector.
     MAX_DETECTOR_THRESHOLD: usize = 5_000;
+    /// How far back a detector of sudden volume looks for what is usual.
+    VOLUME_EARLIER: Duration = Duration::from_secs(7 * 86_400);
+    /// A volume is sudden when it is this many times what was usual.
+    VOLUME_FACTOR: usize = 5;
+    /// How long the use of approvals is counted in memory before what was much becomes a record.
+    USAGE_SLOT: Duration = Duration::from_secs(60);
+    /// Tokens issued under one approval within a slot that are worth a record.
+    TOKENS_WORTH_NOTING: usize = 10;
+    /// Questions about tokens of one approval within a slot that are worth a record.
+    CALLS_WORTH_NOTING: usize = 60;
+    /// Approvals whose use is counted within a slot at most.
+    USAGE_ROOM: usize = 50_000;
+    /// Time without use after which the next use of an approval is worth a record.
+    IDLE_WORTH_NOTING: Duration = Duration::from_secs(3 * 86_400);
+    /// How often it is looked who has been silent for too long.
+    INACTIVITY_INTERVAL: Duration = Duration::from_secs(3_600);
+    /// Silent people or apps that are read at once.
+    INACTIVITY_BATCH: i64 = 500;
+    /// Clients and domains on the list of one server at most.
+    MAX_LISTED_CLIENTS: usize = 500;
     /// Alerts on one page of the console.
     ALERTS_ON_A_PAGE: i64 = 100;
     /// Approvals that one cut ends together with their tokens; a larger one first holds everything by rule.
@@ -272,6 +293,8 @@ pub struct Policy {
     pub refresh_retry_window: Duration,
     /// How long audit records are kept; for ever when absent.
     pub audit_retention: Option<Duration>,
+    /// What happens to people and apps that nothing is heard of.
+    pub inactivity: InactivityRule,
     /// Life of a browser session that is not used.
     pub session_idle_ttl: Duration,
     /// Life of a browser session.
@@ -294,6 +317,7 @@ impl Policy {
             refresh_token_max_ttl: Duration::from_secs(365 * 86_400),
             refresh_retry_window: Duration::from_secs(30),
             audit_retention: None,
+            inactivity: InactivityRule::default(),
             session_idle_ttl: Duration::from_secs(12 * 3_600),
             session_max_ttl: Duration::from_secs(7 * 86_400),
         }

@@ -34,3 +34,4 @@ mod revocation;
 mod roles;
 mod second_factor;
 mod token;
+mod usage;

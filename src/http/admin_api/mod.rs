@@ -6,6 +6,7 @@ mod audit;
 mod clients;
 mod cuts;
 mod grants;
+mod inactivity;
 mod keys;
 mod openapi;
 mod operation;
@@ -44,6 +45,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         sessions::OPERATIONS,
         cuts::OPERATIONS,
         alerts::OPERATIONS,
+        inactivity::OPERATIONS,
         keys::OPERATIONS,
         audit::OPERATIONS,
     ]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, Call, Kind, Operation, Query, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::Server;
-use crate::flow::resources::{self, NewResource};
+use crate::flow::resources::{self, NewResource, ResourceChange};
 use crate::flow::roles::{self, Change};
 use crate::types::access_rule::{Holder, NamedRole, Who};
 use crate::types::admin::Permission;
@@ -53,6 +53,17 @@ pub const OPERATIONS: &[Operation] = &[
         body: None,
         done: (200, Some(shape::<Server>)),
         run: |call| Box::pin(get(call)),
+    },
+    Operation {
+        verb: Verb::Patch,
+        path: "/servers/{id}",
+        id: "changeServer",
+        about: "Change the settings of an MCP server. Approvals of clients that may not ask any more end.",
+        needs: Permission::Write,
+        query: &[],
+        body: Some(shape::<ServerChange>),
+        done: (200, Some(shape::<ChangedServer>)),
+        run: |call| Box::pin(set(call)),
     },
     Operation {
         verb: Verb::Delete,
@@ -168,6 +179,51 @@ struct AddedServer {
     client_secret: String,
 }
 
+/// What to change; what is absent stays.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ServerChange {
+    /// Its name for people.
+    #[schemars(length(min = 1, max = 200))]
+    name: Option<String>,
+    /// Whether nobody allows access there without a second factor.
+    second_factor_required: Option<bool>,
+    /// Which clients may ask.
+    client_rule: Option<NewClientRule>,
+}
+
+/// Which clients may ask: `anyone`, those that an administrator has added, or a list.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum NewClientRule {
+    /// Any client, after a person’s consent.
+    Anyone,
+    /// Clients that an administrator has added.
+    PreRegistered,
+    /// Clients by id, and those whose metadata document lives at a domain.
+    Only(ListedClients),
+}
+
+/// A list of clients.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ListedClients {
+    /// Client ids.
+    #[serde(default)]
+    clients: Vec<String>,
+    /// Domains, in lower case.
+    #[serde(default)]
+    domains: Vec<String>,
+}
+
+/// A server that was changed.
+#[derive(Serialize, JsonSchema)]
+struct ChangedServer {
+    server: Server,
+    /// Approvals that ended.
+    ended: usize,
+}
+
 /// What a role allows.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -217,6 +273,22 @@ async fn add(call: Call) -> Result<Answer, Problem> {
 
 async fn get(call: Call) -> Result<Answer, Problem> {
     Answer::of(&Server::of(&server(&call)?))
+}
+
+async fn set(call: Call) -> Result<Answer, Problem> {
+    let found = server(&call)?;
+    let wanted: ServerChange = call.read()?;
+    let change = ResourceChange {
+        name: wanted.name,
+        second_factor_required: wanted.second_factor_required,
+        client_rule: wanted.client_rule.map(|rule| match rule {
+            NewClientRule::Anyone => ClientRule::Anyone,
+            NewClientRule::PreRegistered => ClientRule::PreRegistered,
+            NewClientRule::Only(ListedClients { clients, domains }) => ClientRule::Only { clients, domains },
+        }),
+    };
+    let done = resources::set(&call.core, &call.caller, found.uri.as_str(), change).await?;
+    Answer::of(&ChangedServer { server: Server::of(&done.resource), ended: done.ended })
 }
 
 async fn remove(call: Call) -> Result<Answer, Problem> {

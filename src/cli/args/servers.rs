@@ -1,0 +1,99 @@
+//! MCP servers.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use crate::types::duration;
+use crate::types::key::SigningAlg;
+
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum ResourceCommand {
+    /// Add an MCP server; prints, once, the credentials with which it may call /introspect. The server is asked for
+    /// its protected-resource metadata, which fills in what is not given here.
+    Add(NewResourceArgs),
+    /// List MCP servers.
+    List,
+    /// Change the settings of an MCP server; what is not given stays. Approvals of clients that may not ask any more end.
+    Set(ResourceChangeArgs),
+    /// Remove an MCP server; every approval and token for it ends.
+    Remove {
+        /// Its URL.
+        uri: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct NewResourceArgs {
+    /// Its URL; the `aud` of its tokens.
+    pub(in crate::cli) uri: String,
+    /// Its name for people; from its metadata unless given.
+    #[arg(long)]
+    pub(in crate::cli) name: Option<String>,
+    /// A scope and what it allows in words, as NAME=WORDS; may be repeated. From its metadata unless given.
+    #[arg(long = "scope", value_name = "NAME=WORDS")]
+    pub(in crate::cli) scopes: Vec<String>,
+    /// A scope that is granted to requests that name none; may be repeated. All of them unless given.
+    #[arg(long = "default-scope", value_name = "NAME")]
+    pub(in crate::cli) default_scopes: Vec<String>,
+    /// Life of its access tokens, 1s to 1h.
+    #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
+    pub(in crate::cli) access_token_ttl: Option<Duration>,
+    /// How its tokens are signed: ES256, RS256 or EdDSA.
+    #[arg(long, value_name = "ALG", default_value = "ES256", value_parser = super::signing_alg)]
+    pub(in crate::cli) signing_alg: SigningAlg,
+    /// Requests without `resource` mean this one.
+    #[arg(long)]
+    pub(in crate::cli) default: bool,
+    /// Let only listed clients ask, this one among them, by id; may be repeated.
+    #[arg(long = "allow-client", value_name = "ID")]
+    pub(in crate::cli) allow_clients: Vec<String>,
+    /// Let only listed clients ask, among them those whose metadata document lives at this domain; may be repeated.
+    #[arg(long = "allow-domain", value_name = "DOMAIN")]
+    pub(in crate::cli) allow_domains: Vec<String>,
+    /// Let nobody allow access here without a second factor.
+    #[arg(long)]
+    pub(in crate::cli) require_second_factor: bool,
+    /// Do not ask the server for its metadata.
+    #[arg(long)]
+    pub(in crate::cli) no_look: bool,
+    /// Its path segment at the gateway.
+    #[arg(long, requires = "upstream")]
+    pub(in crate::cli) slug: Option<String>,
+    /// Where the gateway forwards to.
+    #[arg(long, value_name = "URL", requires = "slug")]
+    pub(in crate::cli) upstream: Option<String>,
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(in crate::cli) struct ResourceChangeArgs {
+    /// Its URL.
+    pub(in crate::cli) uri: String,
+    /// Its name for people.
+    #[arg(long, group = "change")]
+    pub(in crate::cli) name: Option<String>,
+    /// Whether nobody allows access here without a second factor: required, or optional.
+    #[arg(long, value_name = "RULE", value_parser = required, group = "change")]
+    pub(in crate::cli) second_factor: Option<bool>,
+    /// Let any client ask, after a person's consent.
+    #[arg(long, group = "change", conflicts_with_all = ["only_added_clients", "allow_clients", "allow_domains"])]
+    pub(in crate::cli) allow_any_client: bool,
+    /// Let only clients ask that an administrator has added.
+    #[arg(long, group = "change", conflicts_with_all = ["allow_clients", "allow_domains"])]
+    pub(in crate::cli) only_added_clients: bool,
+    /// Let only listed clients ask, this one among them, by id; may be repeated. Takes the place of the old list.
+    #[arg(long = "allow-client", value_name = "ID", group = "change")]
+    pub(in crate::cli) allow_clients: Vec<String>,
+    /// Let only listed clients ask, among them those whose metadata document lives at this domain; may be repeated.
+    #[arg(long = "allow-domain", value_name = "DOMAIN", group = "change")]
+    pub(in crate::cli) allow_domains: Vec<String>,
+}
+
+fn required(text: &str) -> Result<bool, String> {
+    match text {
+        "required" => Ok(true),
+        "optional" => Ok(false),
+        _ => Err("expected required or optional".to_owned()),
+    }
+}
