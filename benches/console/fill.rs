@@ -78,6 +78,20 @@ impl Dialect {
     }
 }
 
+/// Makes a database on its server, if it is not there.
+pub fn create(url: &str) {
+    if PgConnection::establish(url).is_ok() {
+        return;
+    }
+    let mut server = url::Url::parse(url).unwrap();
+    let name = server.path().trim_start_matches('/').to_owned();
+    server.set_path("postgres");
+    PgConnection::establish(server.as_str())
+        .unwrap()
+        .batch_execute(&format!("CREATE DATABASE {name}"))
+        .unwrap();
+}
+
 /// Fills an installation that has a person, an app and a server of its own.
 pub fn fill(url: &DatabaseUrl, amount: &Amount) {
     match url {

@@ -70,6 +70,9 @@ fn main() {
     };
     let mut amount = fill::Amount::of(options.scale);
     let mark = folder.join("filled");
+    if let Some(url) = &options.database {
+        fill::create(url);
+    }
     if let Ok(since) = std::fs::read_to_string(&mark) {
         amount.since = since.parse().unwrap();
     } else {
