@@ -1,5 +1,6 @@
 //! Every command and option, once: parsing, help, shell completions and the manual all come from here.
 
+mod audit;
 mod guard;
 mod inactivity;
 mod servers;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use inactivity::InactivityCommand;
 pub(super) use servers::{NewResourceArgs, ResourceChangeArgs, ResourceCommand};
@@ -152,6 +154,8 @@ pub(super) enum UserCommand {
         #[arg(long, value_name = "TEXT", default_value = "left")]
         reason: String,
     },
+    /// Erase everything that is known of a person; without --confirm, say what there is.
+    Erase(EraseArgs),
     /// Switch a person on again.
     Enable {
         /// E-mail address.
@@ -400,60 +404,6 @@ pub(super) enum KeyCommand {
     Rotate,
 }
 
-#[derive(Subcommand, Debug)]
-pub(super) enum AuditCommand {
-    /// List records, oldest first; each option narrows.
-    List {
-        /// Not before: a moment (2026-11-21T08:00:00Z), a day (2026-11-21), or a span back from now (12h).
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
-        /// About these people, by e-mail; may be repeated.
-        #[arg(long = "user", value_name = "EMAIL")]
-        users: Vec<String>,
-        /// About this client.
-        #[arg(long, value_name = "ID")]
-        client: Option<String>,
-        /// Of this kind, such as login.failed.
-        #[arg(long, value_name = "KIND")]
-        kind: Option<String>,
-        /// The newest so many.
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
-        limit: Option<i64>,
-    },
-    /// Write records, oldest first, each with its place in the chain.
-    Export {
-        /// One JSON object a line, or comma-separated values.
-        #[arg(long, value_enum, default_value = "jsonl")]
-        format: ExportFormat,
-        /// Not before, as for `audit list`.
-        #[arg(long, value_name = "TIME")]
-        since: Option<String>,
-        /// Before, in the same forms.
-        #[arg(long, value_name = "TIME")]
-        until: Option<String>,
-        /// About this person, by e-mail.
-        #[arg(long, value_name = "EMAIL")]
-        user: Option<String>,
-        /// About this client.
-        #[arg(long, value_name = "ID")]
-        client: Option<String>,
-        /// Into this file, which must not exist; standard output unless given.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Check the whole log; exits 1 and names the first record at which the chain does not hold.
-    Verify,
-}
-
-/// How records are exported.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-pub(super) enum ExportFormat {
-    /// JSON Lines.
-    Jsonl,
-    /// Comma-separated values (RFC 4180).
-    Csv,
-}
-
 fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "expected member, auditor or admin".to_owned())
 }
@@ -512,6 +462,10 @@ mod tests {
             "key list",
             "key rotate",
             "audit list --since 2026-11-21T00:00:00Z --user a@example.com --user b@example.com",
+            "audit evidence --since 24h --user a@example.com --out x.jsonl",
+            "audit evidence --cut x --out x.jsonl",
+            "audit verify-evidence x.jsonl --keys jwks.json",
+            "user erase a@example.com --confirm a@example.com",
             "backup x.db",
             "migrate",
             "check-config",
@@ -542,6 +496,8 @@ mod tests {
             "client add --name N --jwks a --jwks-uri b",
             "import x",
             "audit verify now",
+            "audit evidence --out x",
+            "audit evidence --since 24h",
         ] {
             let parsed =
                 Cli::try_parse_from(["postern"].into_iter().chain(line.split(' ').filter(|s| !s.is_empty())));

@@ -34,6 +34,10 @@ pub(super) async fn run(core: &Core, command: AuditCommand) -> Result<Option<Sai
             super::audit_export::run(core, filter, format, out).await
         }
         AuditCommand::Verify => verify(core).await.map(Some),
+        AuditCommand::Evidence(args) => super::evidence::write(core, args).await.map(Some),
+        AuditCommand::VerifyEvidence { file, keys } => {
+            super::evidence::verify(&file, keys.as_deref()).map(Some)
+        }
     }
 }
 
@@ -41,10 +45,11 @@ async fn verify(core: &Core) -> Result<Said, CliError> {
     let whole = audit_chain::verify(core).await?.map_err(|found| CliError::Failed(found.to_string()))?;
     let line = match whole.until {
         Some(until) => format!(
-            "the chain holds: {} records, the newest of {}; {} checkpoints fit",
+            "the chain holds: {} records, the newest of {}; {} checkpoints fit; {} records erased",
             whole.records,
             until.rfc3339(),
-            whole.checkpoints
+            whole.checkpoints,
+            whole.erased
         ),
         None => "the chain holds: no records".to_owned(),
     };
@@ -53,6 +58,7 @@ async fn verify(core: &Core) -> Result<Said, CliError> {
         "records": whole.records,
         "trimmed": whole.trimmed,
         "checkpoints": whole.checkpoints,
+        "erased": whole.erased,
         "until": moment(whole.until),
     });
     Ok(Said::new(said, vec![line]))
@@ -86,12 +92,12 @@ async fn list(
     Ok(Said::list(records.iter().map(record).collect(), &columns))
 }
 
-fn bad(option: &str, text: &str) -> CliError {
+pub(super) fn bad(option: &str, text: &str) -> CliError {
     CliError::Usage(format!("{option} {text:?} is none; `postern audit list` shows those there are"))
 }
 
 /// A moment, the beginning of a day in UTC, or a span back from now.
-fn moment_of(option: &str, text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
+pub(super) fn moment_of(option: &str, text: &str, now: Timestamp) -> Result<Timestamp, CliError> {
     Timestamp::parse_rfc3339(text)
         .or_else(|| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
         .or_else(|| duration::parse(text).ok().map(|span| now.minus(span)))

@@ -7,6 +7,8 @@ mod audit;
 mod audit_export;
 mod clients;
 mod cuts;
+mod erase;
+mod evidence;
 mod grants;
 mod health;
 mod inactivity;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 
-use self::args::{Cli, Command};
+use self::args::{AuditCommand, Cli, Command};
 use self::output::{CliError, Said};
 use crate::config::{Config, LogFormat};
 use crate::flow::core::Core;
@@ -63,6 +65,10 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Completions { shell } => Some(papers::completions(*shell)),
         Command::Man { out } => Some(papers::manual(out.as_deref())),
         Command::Docs { document } => Some(Ok(papers::document(*document))),
+        // Whoever verifies has no configuration.
+        Command::Audit(AuditCommand::VerifyEvidence { file, keys }) => {
+            Some(evidence::verify(file, keys.as_deref()))
+        }
         _ => None,
     };
     if let Some(said) = papers {

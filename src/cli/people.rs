@@ -29,6 +29,7 @@ pub(super) async fn run(core: &Core, command: UserCommand) -> Result<Said, CliEr
         UserCommand::Offboard { email, reason } => {
             return super::cuts::offboard(core, &email, reason).await;
         }
+        UserCommand::Erase(args) => return super::erase::run(core, args).await,
         UserCommand::Disable { email } => people::disable(core, &caller, &email).await?,
         UserCommand::Enable { email } => people::enable(core, &caller, &email).await?,
         UserCommand::SetPassword { email, password: _ } => {

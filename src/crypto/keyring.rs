@@ -141,6 +141,15 @@ impl KeyRing {
         self.published(now).filter_map(|key| key.removed_at).min()
     }
 
+    /// The name and the public half, as JSON text, of the key that a statement of ours names.
+    #[must_use]
+    pub fn public_of(&self, statement: &str) -> Option<(String, String)> {
+        let parsed = Compact::parse(statement)?;
+        let kid = parsed.header_text("kid")?;
+        let key = self.keys.iter().find(|key| key.kid == kid)?;
+        Some((key.kid.clone(), Value::Object(key.public_jwk.clone()).to_string()))
+    }
+
     /// The algorithms there are keys for, in a fixed order.
     #[must_use]
     pub fn algs(&self) -> Vec<SigningAlg> {

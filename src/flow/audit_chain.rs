@@ -8,7 +8,7 @@ use super::core::Core;
 use super::failure::Fault;
 use crate::storage::audit_chain::{self, Chained, Checkpoint, Marked};
 use crate::storage::{StoreError, Tx};
-use crate::types::audit_chain::{AuditKey, BEGINNING, Hash, Head, Mark, commitment, link};
+use crate::types::audit_chain::{AuditKey, BEGINNING, ERASED, Hash, Head, Mark, commitment, link};
 use crate::types::key::SigningAlg;
 use crate::types::policy::{AUDIT_WALK, SWEEP_BATCH};
 use crate::types::time::Timestamp;
@@ -25,6 +25,8 @@ pub struct Whole {
     pub trimmed: u64,
     /// Checkpoints that fit.
     pub checkpoints: u64,
+    /// Records whose address and detail were erased by right.
+    pub erased: u64,
     /// When the newest of the records happened.
     pub until: Option<Timestamp>,
 }
@@ -66,6 +68,7 @@ pub async fn verify(core: &Core) -> Result<Result<Whole, Break>, Fault> {
                 whole.records += found.records;
                 whole.trimmed += found.trimmed;
                 whole.checkpoints += found.checkpoints;
+                whole.erased += found.erased;
                 whole.until = whole.until.max(found.until);
             }
             Err(found) => return Ok(Err(found)),
@@ -73,6 +76,10 @@ pub async fn verify(core: &Core) -> Result<Result<Whole, Break>, Fault> {
     }
     if lanes.is_empty() {
         return Ok(Err(Break { lane: 0, position: 0, id: None, what: "the end of the log is missing" }));
+    }
+    if let Some((lane, position)) = core.store.read(audit_chain::stray).await? {
+        let what = "a record stands outside of every lane";
+        return Ok(Err(Break { lane, position, id: None, what }));
     }
     Ok(Ok(whole))
 }
@@ -108,11 +115,12 @@ fn walk(tx: &mut Tx<'_>, key: &AuditKey, lane: i64) -> Result<Result<Whole, Brea
             if record.position != at.count {
                 return broken(at.count, None, "a record is missing");
             }
-            match next(&at.hash, record) {
+            match next(key, &at.hash, record) {
                 Ok(hash) => at = Head { lane, count: at.count + 1, hash },
                 Err(what) => return broken(record.position, Some(record), what),
             }
             whole.records += 1;
+            whole.erased += u64::from(record.opening.is_none());
             whole.until = whole.until.max(Some(record.event.at));
             if checkpoints.is_empty() {
                 checkpoints = audit_chain::checkpoints(tx, lane, at.count, AUDIT_WALK)?.into();
@@ -151,7 +159,7 @@ fn is_authentic(key: &AuditKey, mark: Mark, marked: &Marked) -> bool {
 }
 
 /// The hash of a record after its predecessor's, if what is stored is what was chained.
-fn next(previous: &Hash, record: &Chained) -> Result<Hash, &'static str> {
+fn next(key: &AuditKey, previous: &Hash, record: &Chained) -> Result<Hash, &'static str> {
     let Ok(committed) = Hash::try_from(record.commitment.as_slice()) else {
         return Err("its commitment is no hash");
     };
@@ -161,7 +169,17 @@ fn next(previous: &Hash, record: &Chained) -> Result<Hash, &'static str> {
             return Err("its address or detail has been changed");
         }
     } else {
-        return Err("its salt is missing");
+        let place = Hash::try_from(record.hash.as_slice())
+            .map(|hash| Head { lane: record.lane, count: record.position, hash });
+        let by_right = place.is_ok_and(|place| {
+            record.erased.as_ref().is_some_and(|mac| key.verifies(Mark::Erasure, &place, mac))
+        });
+        if !by_right {
+            return Err("its address and detail are gone, and no erasure accounts for it");
+        }
+        if record.event.address.is_some() || record.event.detail.to_string() != ERASED {
+            return Err("something was put in the place of what was erased");
+        }
     }
     let hash = link(previous, record.lane, record.position, &record.event, &committed);
     if hash.as_slice() == record.hash { Ok(hash) } else { Err("it, or the one before it, has been changed") }
@@ -197,7 +215,15 @@ pub async fn checkpoint(core: &Core) -> Result<(), Fault> {
         .map(|end| json!({ "lane": end.head.lane, "count": end.head.count, "hash": hex(&end.head.hash) }))
         .collect();
     let claims = json!({ "iss": core.policy.issuer.as_str(), "iat": now.seconds(), "lanes": lanes });
-    let statement = core.live.view().keys.sign(SigningAlg::ES256, CHECKPOINT_TYPE, &claims, now)?;
+    let view = core.live.view();
+    let statement = view.keys.sign(SigningAlg::ES256, CHECKPOINT_TYPE, &claims, now)?;
+    if let Some((kid, public_jwk)) = view.keys.public_of(&statement) {
+        // Or another node has just kept it.
+        match core.store.write(move |tx| audit_chain::keep_key(tx, &kid, &public_jwk, now)).await {
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     for end in moved {
         let mac = key.mac(Mark::Checkpoint, &end.head).to_vec();
         let marked = Marked { mac: Some(mac), ..end };

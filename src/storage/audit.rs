@@ -11,6 +11,7 @@ use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
 use crate::types::client::ClientId;
 use crate::types::id::{AuditId, GrantId, ResourceId, UserId};
+use crate::types::policy::AUDIT_LOOK;
 use crate::types::tally::Tally;
 use crate::types::time::Timestamp;
 
@@ -32,6 +33,7 @@ pub(super) type ChainedRow = (
     Option<Vec<u8>>,
     Vec<u8>,
     Vec<u8>,
+    Option<Vec<u8>>,
 );
 
 /// Which records are meant; every member that is set narrows.
@@ -59,6 +61,17 @@ pub struct AuditFilter {
     pub before: Option<i64>,
     /// At most so many, the newest.
     pub limit: Option<i64>,
+}
+
+impl AuditFilter {
+    /// Whether an index serves the whole of it. A person has few records enough to look through.
+    const fn is_indexed(&self) -> bool {
+        let others = self.grant_id.is_some()
+            || self.resource_id.is_some()
+            || self.address.is_some()
+            || self.request_id.is_some();
+        self.user_id.is_some() || !(others || (self.client_id.is_some() && self.kind.is_some()))
+    }
 }
 
 /// How many records of each kind this process has appended, for the metrics. One that is rolled back later counts.
@@ -97,6 +110,66 @@ pub fn page(tx: &mut Tx<'_>, filter: &AuditFilter) -> Result<Vec<(i64, AuditEven
     rows.into_iter().map(|row| Ok((row.0, read_chained(row)?.event))).collect()
 }
 
+/// What a look at the log found, newest first, and the place from which the next look goes on.
+pub type Looked = (Vec<(i64, AuditEvent)>, Option<i64>);
+
+/// Like [`page`], at most `limit` records, and within bounds: where no index serves the whole filter, it looks through
+/// [`AUDIT_LOOK`] records and then says where to go on, however few it has found.
+///
+/// # Errors
+/// A fault of the database.
+pub fn look(tx: &mut Tx<'_>, filter: &AuditFilter, limit: i64) -> Result<Looked, StoreError> {
+    let rows = look_chained(tx, filter, limit)?;
+    Ok((rows.0.into_iter().map(|(place, chained)| (place, chained.event)).collect(), rows.1))
+}
+
+/// [`look`] for records with their places in the chain.
+///
+/// # Errors
+/// A fault of the database.
+#[expect(clippy::type_complexity, reason = "the same pair as a look's, of more")]
+pub fn look_chained(
+    tx: &mut Tx<'_>,
+    filter: &AuditFilter,
+    limit: i64,
+) -> Result<(Vec<(i64, Chained)>, Option<i64>), StoreError> {
+    let asked = AuditFilter { limit: Some(limit + 1), ..filter.clone() };
+    let mut bound = None;
+    let mut found = if filter.is_indexed() {
+        rows(tx, &asked)?
+    } else {
+        let walked = AuditFilter {
+            since: filter.since,
+            until: filter.until,
+            client_id: filter.client_id.clone(),
+            kind: filter.kind.filter(|_| filter.client_id.is_none()),
+            ..AuditFilter::default()
+        };
+        let mut moments = narrowed(&walked).select(table::at).order(table::at.desc());
+        if let Some(at) = filter.before.map(|before| moment_of(tx, before)).transpose()?.flatten() {
+            moments = moments.filter(table::at.le(at));
+        }
+        let oldest: Option<i64> =
+            moments.offset(AUDIT_LOOK).limit(1).get_result(tx.connection()).optional()?;
+        bound = oldest;
+        let since = oldest.map(Timestamp::from_micros).max(filter.since);
+        rows(tx, &AuditFilter { since, ..asked })?
+    };
+    let full = i64::try_from(found.len()).unwrap_or(i64::MAX) > limit;
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = match bound {
+        _ if full => found.last().map(|row| row.0),
+        Some(at) => table::table
+            .filter(table::at.eq(at))
+            .select(diesel::dsl::min(table::seq))
+            .get_result(tx.connection())?,
+        None => None,
+    };
+    let found: Result<Vec<_>, StoreError> =
+        found.into_iter().map(|row| Ok((row.0, read_chained(row)?))).collect();
+    Ok((found?, next))
+}
+
 /// The next records that are meant after a place in the order of arrival, oldest first, with their places in the chain.
 ///
 /// # Errors
@@ -116,7 +189,8 @@ fn rows(tx: &mut Tx<'_>, filter: &AuditFilter) -> Result<Vec<ChainedRow>, StoreE
     let mut query = narrowed(filter).order((table::at.desc(), table::seq.desc()));
     if let Some(before) = filter.before {
         let Some(at) = moment_of(tx, before)? else { return Ok(Vec::new()) };
-        query = query.filter(table::at.lt(at).or(table::at.eq(at).and(table::seq.lt(before))));
+        // Said twice, so that an index begins there.
+        query = query.filter(table::at.le(at)).filter(table::at.lt(at).or(table::seq.lt(before)));
     }
     if let Some(limit) = filter.limit {
         query = query.limit(limit);
@@ -181,6 +255,7 @@ pub(super) fn read_chained(row: ChainedRow) -> Result<Chained, StoreError> {
         salt,
         commitment,
         hash,
+        erased,
     ) = row;
     let event = AuditEvent {
         by: None,
@@ -199,5 +274,5 @@ pub(super) fn read_chained(row: ChainedRow) -> Result<Chained, StoreError> {
         salt: [0; SALT],
     };
     let opening = salt.map(|salt| Opening { salt, detail });
-    Ok(Chained { event, lane, position, opening, commitment, hash })
+    Ok(Chained { event, lane, position, opening, commitment, hash, erased })
 }

@@ -7,7 +7,7 @@ use super::audit::{ChainedRow, read_chained};
 use super::dialect::{AnyConnection, on_either, prepared_update};
 use super::error::StoreError;
 use super::row::to_json;
-use super::schema::{audit_anchor, audit_checkpoint, audit_event, audit_head};
+use super::schema::{audit_anchor, audit_checkpoint, audit_event, audit_head, checkpoint_key};
 use super::store::Tx;
 use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::{AuditKey, Hash, Head, Mark, SALT, commitment, link};
@@ -29,6 +29,8 @@ pub struct Chained {
     pub commitment: Vec<u8>,
     /// Its own hash.
     pub hash: Vec<u8>,
+    /// What authenticates that address and detail were erased by right; absent unless they were.
+    pub erased: Option<Vec<u8>>,
 }
 
 /// What opens a commitment.
@@ -197,6 +199,101 @@ pub fn walk(tx: &mut Tx<'_>, lane: i64, from: i64, limit: i64) -> Result<Vec<Cha
         .limit(limit);
     let rows: Vec<ChainedRow> = on_either!(tx, c => next.load(c))?;
     rows.into_iter().map(read_chained).collect()
+}
+
+/// A record that no walk along the lanes comes to: of a lane that has no end, or from before its beginning.
+///
+/// # Errors
+/// A fault of the database.
+pub fn stray(tx: &mut Tx<'_>) -> Result<Option<(i64, i64)>, StoreError> {
+    let lanes: Vec<i64> = audit_head::table.select(audit_head::lane).load(tx.connection())?;
+    let outside: Option<(i64, i64)> = audit_event::table
+        .filter(audit_event::lane.ne_all(&lanes))
+        .select((audit_event::lane, audit_event::position))
+        .limit(1)
+        .get_result(tx.connection())
+        .optional()?;
+    if outside.is_some() {
+        return Ok(outside);
+    }
+    let begins = anchors(tx)?;
+    for lane in lanes {
+        let from = begins.iter().find(|anchor| anchor.head.lane == lane).map_or(0, |anchor| anchor.head.count);
+        let before: Option<i64> = audit_event::table
+            .filter(audit_event::lane.eq(lane))
+            .filter(audit_event::position.lt(from))
+            .select(audit_event::position)
+            .limit(1)
+            .get_result(tx.connection())
+            .optional()?;
+        if let Some(position) = before {
+            return Ok(Some((lane, position)));
+        }
+    }
+    Ok(None)
+}
+
+/// The count of the last checkpoint of a lane that was made up to `at`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn checkpoint_before(tx: &mut Tx<'_>, lane: i64, at: Timestamp) -> Result<Option<i64>, StoreError> {
+    Ok(audit_checkpoint::table
+        .filter(audit_checkpoint::lane.eq(lane))
+        .filter(audit_checkpoint::at.le(at.micros()))
+        .select(diesel::dsl::max(audit_checkpoint::count))
+        .get_result(tx.connection())?)
+}
+
+/// The count of the first checkpoint of a lane that was made from `at` on and has at least this count.
+///
+/// # Errors
+/// A fault of the database.
+pub fn checkpoint_after(
+    tx: &mut Tx<'_>,
+    lane: i64,
+    at: Timestamp,
+    count: i64,
+) -> Result<Option<i64>, StoreError> {
+    Ok(audit_checkpoint::table
+        .filter(audit_checkpoint::lane.eq(lane))
+        .filter(audit_checkpoint::at.ge(at.micros()))
+        .filter(audit_checkpoint::count.ge(count))
+        .select(diesel::dsl::min(audit_checkpoint::count))
+        .get_result(tx.connection())?)
+}
+
+/// Keeps the public half of a key that signs checkpoints.
+///
+/// # Errors
+/// A fault of the database.
+pub fn keep_key(tx: &mut Tx<'_>, kid: &str, public_jwk: &str, now: Timestamp) -> Result<(), StoreError> {
+    let known: Option<String> = checkpoint_key::table
+        .find(kid)
+        .select(checkpoint_key::kid)
+        .get_result(tx.connection())
+        .optional()?;
+    if known.is_none() {
+        diesel::insert_into(checkpoint_key::table)
+            .values((
+                checkpoint_key::kid.eq(kid),
+                checkpoint_key::public_jwk.eq(public_jwk),
+                checkpoint_key::first_used_at.eq(now.micros()),
+            ))
+            .execute(tx.connection())?;
+    }
+    Ok(())
+}
+
+/// The public halves of the keys that have signed checkpoints, as JSON texts.
+///
+/// # Errors
+/// A fault of the database.
+pub fn kept_keys(tx: &mut Tx<'_>) -> Result<Vec<String>, StoreError> {
+    Ok(checkpoint_key::table
+        .select(checkpoint_key::public_jwk)
+        .order(checkpoint_key::first_used_at)
+        .load(tx.connection())?)
 }
 
 /// Keeps a signed statement of where the lanes stand.

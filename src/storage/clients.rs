@@ -25,6 +25,7 @@ pub(super) struct Row {
     first_granted_at: Option<i64>,
     document_fresh_until: Option<i64>,
     document_version: i64,
+    search_key: String,
 }
 
 impl Row {
@@ -42,6 +43,7 @@ impl Row {
             first_granted_at: client.first_granted_at.map(Timestamp::micros),
             document_fresh_until: client.document_fresh_until.map(Timestamp::micros),
             document_version: client.document_version,
+            search_key: search_key(client),
         })
     }
 
@@ -64,6 +66,16 @@ impl Row {
             document_version: self.document_version,
         })
     }
+}
+
+/// What the console searches: id, name and addresses, in small letters.
+fn search_key(client: &Client) -> String {
+    let metadata = &client.metadata;
+    let name = metadata.client_name.as_deref();
+    let page = metadata.client_uri.as_deref();
+    let redirects = metadata.redirect_uris.iter().map(String::as_str);
+    let parts = std::iter::once(client.id.as_str()).chain(name).chain(redirects).chain(page);
+    parts.collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// One version of a metadata document.
@@ -107,6 +119,7 @@ pub fn set_metadata(tx: &mut Tx<'_>, changed: &Client, now: Timestamp) -> Result
     )
     .set((
         client::metadata.eq(row.metadata),
+        client::search_key.eq(row.search_key),
         client::secret_digest.eq(row.secret_digest),
         client::updated_at.eq(now.micros()),
     ))
@@ -128,6 +141,7 @@ pub fn set_document(tx: &mut Tx<'_>, changed: &Client, now: Timestamp) -> Result
     )
     .set((
         client::metadata.eq(row.metadata),
+        client::search_key.eq(row.search_key),
         client::document_fresh_until.eq(row.document_fresh_until),
         client::document_version.eq(row.document_version),
         client::updated_at.eq(now.micros()),

@@ -32,7 +32,7 @@ pub fn people(tx: &mut Tx<'_>, prefix: &str, after: &str, limit: i64) -> Result<
     rows.into_iter().map(people::Row::read).collect()
 }
 
-/// Apps that have `part` in their id or their metadata, by id, after the one with `after`.
+/// Apps that have `part` in their id, name or addresses, whatever its case, by id, after the one with `after`.
 ///
 /// # Errors
 /// A fault of the database.
@@ -40,10 +40,8 @@ pub fn apps(tx: &mut Tx<'_>, part: &str, after: &str, limit: i64) -> Result<Vec<
     let mut query = client::table.order(client::id.asc()).limit(limit).into_boxed();
     query = query.filter(client::id.gt(after.to_owned()));
     if !part.is_empty() {
-        let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        let pattern = format!("%{escaped}%");
-        let found = client::id.like(pattern.clone()).escape('\\');
-        query = query.filter(found.or(client::metadata.like(pattern).escape('\\')));
+        let escaped = part.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        query = query.filter(client::search_key.like(format!("%{escaped}%")).escape('\\'));
     }
     let rows: Vec<clients::Row> = query.load(tx.connection())?;
     rows.into_iter().map(clients::Row::read).collect()

@@ -147,6 +147,20 @@ impl AnyConnection {
         Ok(())
     }
 
+    /// Rewrites a SQLite file without its free pages, and empties its write-ahead log.
+    pub(super) fn compact(&mut self) -> Result<(), StoreError> {
+        #[derive(QueryableByName)]
+        struct Outcome {
+            #[diesel(sql_type = diesel::sql_types::Integer)]
+            busy: i32,
+        }
+        let Self::Sqlite(inner) = self else { return Ok(()) };
+        // Whoever writes or reads meanwhile is waited for.
+        inner.batch_execute("PRAGMA busy_timeout = 10000; VACUUM;")?;
+        let outcome: Outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(inner)?;
+        if outcome.busy == 0 { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
     /// Writes a consistent copy of a SQLite database to `path`, while others read and write it.
     pub(super) fn copy_to(&mut self, path: &str) -> Result<(), StoreError> {
         match self {

@@ -87,6 +87,7 @@ diesel::table! {
         first_granted_at -> Nullable<BigInt>,
         document_fresh_until -> Nullable<BigInt>,
         document_version -> BigInt,
+        search_key -> Text,
     }
 }
 diesel::table! {
@@ -229,6 +230,7 @@ diesel::table! {
         salt -> Nullable<Binary>,
         commitment -> Binary,
         hash -> Binary,
+        erased -> Nullable<Binary>,
     }
 }
 
@@ -260,6 +262,7 @@ diesel::table! {
         statement -> Text,
     }
 }
+diesel::table! { checkpoint_key (kid) { kid -> Text, public_jwk -> Text, first_used_at -> BigInt, } }
 diesel::table! {
     access_cut (id) {
         id -> Text,

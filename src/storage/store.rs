@@ -241,6 +241,20 @@ impl Store {
         .await
     }
 
+    /// Rewrites the embedded database's file so that nothing of what was deleted is left in it, nor in its write-ahead log.
+    /// PostgreSQL does so by itself, in its own time.
+    ///
+    /// # Errors
+    /// When somebody reads or writes it all the time.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        let url = self.url.clone();
+        self.blocking(move |_| match url {
+            DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false)?.compact(),
+            DatabaseUrl::Postgres(_) => Ok(()),
+        })
+        .await
+    }
+
     async fn blocking<T, F>(&self, f: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -123,6 +123,12 @@ events! {
     AccessCutApplied = "access.cut_applied",
     /// A person left: everything of theirs was ended.
     UserOffboarded = "user.offboarded",
+    /// What was known of a person was erased; `detail` says how much.
+    UserErased = "user.erased",
+    /// A list of the console was exported.
+    ListExported = "list.exported",
+    /// A bundle of evidence was made.
+    EvidenceExported = "evidence.exported",
     /// A client registered itself.
     ClientRegistered = "client.registered",
     /// A client was added by an administrator.

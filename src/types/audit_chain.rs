@@ -19,6 +19,9 @@ pub type Hash = [u8; 32];
 /// The hash before the first record of a lane.
 pub const BEGINNING: Hash = [0; 32];
 
+/// What stands in place of the detail of a record that was erased.
+pub const ERASED: &str = r#"{"erased":true}"#;
+
 /// Bytes of a salt.
 pub const SALT: usize = 16;
 
@@ -52,6 +55,8 @@ pub enum Mark {
     Anchor,
     /// One lane's place at the moment of a checkpoint.
     Checkpoint,
+    /// The record at this position, with this hash, whose address and detail were erased.
+    Erasure,
 }
 
 impl AuditKey {
@@ -78,6 +83,7 @@ impl AuditKey {
             Mark::Head => b"head",
             Mark::Anchor => b"anchor",
             Mark::Checkpoint => b"checkpoint",
+            Mark::Erasure => b"erasure",
         };
         let mut block = [0_u8; 64];
         for (to, from) in block.iter_mut().zip(self.0) {

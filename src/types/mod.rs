@@ -15,6 +15,7 @@ pub mod id;
 pub mod inactivity;
 pub mod issuer;
 pub mod key;
+pub mod mention;
 pub mod network;
 pub mod passkey;
 pub mod pkce;

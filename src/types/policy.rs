@@ -117,6 +117,22 @@ fixed! {
     SWEEP_INTERVAL: Duration = Duration::from_secs(60);
     /// Records of the audit log that are read at once while its chain is checked or the log is exported.
     AUDIT_WALK: i64 = 1_000;
+    /// Records that a page of the console looks through at most where no index finds what it is to show.
+    AUDIT_LOOK: i64 = 50_000;
+    /// Records of the audit log that an erasure looks at in one transaction.
+    ERASURE_STEP: i64 = 5_000;
+    /// Rows of a list that are read at once while it is exported.
+    EXPORT_STEP: i64 = 500;
+    /// What a bundle of evidence holds beyond either end of its span: a record is chained a little later than it happened.
+    EVIDENCE_MARGIN: Duration = Duration::from_secs(60);
+    /// Records in a bundle of evidence that the admin API answers with; more come from the command line and the console.
+    MAX_API_EVIDENCE: u64 = 20_000;
+    /// Finds of each kind that a search shows.
+    SEARCH_SHOWN: i64 = 8;
+    /// Longest text that is searched for, in bytes.
+    MAX_SEARCH: usize = 256;
+    /// Steps in which the numbers of the overview are counted and remembered.
+    TALLY_STEP: Duration = Duration::from_secs(300);
     /// How often the state of the audit log is signed, when it has moved.
     CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
     /// Rows on one page of a list in the console.
