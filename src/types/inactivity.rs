@@ -25,7 +25,9 @@ impl InactivityRule {
     pub fn check(&self) -> Result<(), &'static str> {
         match (self.warn_after, self.disable_after, self.revoke_after) {
             (None, None, None) | (Some(_), None, None) => Ok(()),
-            (None, _, _) => Err("inactivity.warn_after: expected a span, because nobody is switched off without a warning"),
+            (None, _, _) => Err(
+                "inactivity.warn_after: expected a span, because nobody is switched off without a warning",
+            ),
             (Some(_), None, Some(_)) => {
                 Err("inactivity.disable_after: expected a span, because inactivity.revoke_after is set")
             }

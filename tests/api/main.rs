@@ -13,6 +13,7 @@ mod harness;
 
 mod account;
 mod admin;
+mod admin_changes;
 mod audit;
 mod authorize;
 mod clients;
@@ -23,6 +24,7 @@ mod discovery;
 mod documents;
 mod faults;
 mod hostile;
+mod inactivity;
 mod keys;
 mod log;
 mod login;
