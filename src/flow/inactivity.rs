@@ -104,7 +104,7 @@ async fn walk(core: &Core, since: Timestamp) -> Result<Vec<Silent>, Fault> {
         let page =
             core.store.read(move |tx| inactivity::silent_clients(tx, since, &from, INACTIVITY_BATCH)).await?;
         let Some(last) = page.last() else { break };
-        after = last.id.as_str().to_owned();
+        last.id.as_str().clone_into(&mut after);
         all.extend(page.into_iter().map(|client| Silent::Client(client.id)));
     }
     Ok(all)

@@ -39,7 +39,7 @@ pub fn unusual(core: &Core, caller: &Caller, grant: &Grant, now: Timestamp) -> V
 pub(super) fn asked(core: &Core, asker: &Asker, claims: &AccessTokenClaims, now: Timestamp) {
     match asker {
         Asker::Resource(server) if claims.aud != server.uri.as_str() => {
-            core.usage.misdirected(server.id, claims.grant_id, (&claims.sub, &claims.client_id), &claims.aud)
+            core.usage.misdirected(server.id, claims.grant_id, (&claims.sub, &claims.client_id), &claims.aud);
         }
         Asker::Resource(_) => core.usage.checked(claims.grant_id, &claims.sub, &claims.client_id, now),
         // A client that asks about tokens is not using them.

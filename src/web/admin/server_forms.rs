@@ -105,6 +105,52 @@ async fn role_change(core: &Core, what: &str, form: &Form) -> Result<Option<Chan
     }))
 }
 
+fn option(value: &str, words: &str, present: bool) -> (String, String, bool) {
+    (value.to_owned(), words.to_owned(), present)
+}
+
+const fn input(name: &'static str, label: &'static str, entry: Entry) -> Input {
+    Input { name, label, entry }
+}
+
+/// The fields of the settings.
+fn settings_inputs(resource: &Resource) -> Vec<Input> {
+    let listed: Vec<(String, String, bool)> = match &resource.client_rule {
+        ClientRule::Only { clients, domains } => {
+            clients.iter().chain(domains).map(|name| option(name, name, true)).collect()
+        }
+        ClientRule::Anyone | ClientRule::PreRegistered => Vec::new(),
+    };
+    let is = |rule: &str| match &resource.client_rule {
+        ClientRule::Anyone => rule == "anyone",
+        ClientRule::PreRegistered => rule == "added",
+        ClientRule::Only { .. } => rule == "listed",
+    };
+    let needed = resource.second_factor_required;
+    vec![
+        input("name", "Name", Entry::Line(resource.name.clone(), true)),
+        input(
+            "second_factor",
+            "Second factor",
+            Entry::Choice(vec![
+                option("optional", "up to the person", !needed),
+                option("required", "needed for every approval", needed),
+            ]),
+        ),
+        input(
+            "clients",
+            "Which apps may ask",
+            Entry::Choice(vec![
+                option("anyone", "any app, after consent", is("anyone")),
+                option("added", "apps that an administrator has added", is("added")),
+                option("listed", "only those listed here", is("listed")),
+            ]),
+        ),
+        input("listed", "The list", Entry::Boxes(listed)),
+        input("more", "One more on the list: an app’s id, or a domain", Entry::Line(String::new(), false)),
+    ]
+}
+
 /// What an administrator may change of a server; `in_words` names a holder.
 pub(super) fn editors(resource: &Resource, in_words: impl Fn(&Who) -> String) -> Vec<Editor> {
     let to = format!("/servers/{}", resource.id);
@@ -118,8 +164,6 @@ pub(super) fn editors(resource: &Resource, in_words: impl Fn(&Who) -> String) ->
         button,
         harm,
     };
-    let input = |name, label, entry| Input { name, label, entry };
-    let option = |value: &str, words: &str, present| (value.to_owned(), words.to_owned(), present);
     let role_names: Vec<(String, String, bool)> =
         resource.role_names().into_iter().map(|name| option(name, name, false)).collect();
     let boxes = resource
@@ -127,48 +171,12 @@ pub(super) fn editors(resource: &Resource, in_words: impl Fn(&Who) -> String) ->
         .iter()
         .map(|scope| (scope.name.clone(), format!("{}: {}", scope.name, scope.description), false))
         .collect();
-    let listed: Vec<(String, String, bool)> = match &resource.client_rule {
-        ClientRule::Only { clients, domains } => {
-            clients.iter().chain(domains).map(|name| option(name, name, true)).collect()
-        }
-        ClientRule::Anyone | ClientRule::PreRegistered => Vec::new(),
-    };
-    let is = |rule: &str| match &resource.client_rule {
-        ClientRule::Anyone => rule == "anyone",
-        ClientRule::PreRegistered => rule == "added",
-        ClientRule::Only { .. } => rule == "listed",
-    };
     let mut all = vec![
         editor(
             "Settings",
             "Approvals of apps that may not ask any more end at once. A second factor is asked for from the next approval on.",
             "settings",
-            vec![
-                input("name", "Name", Entry::Line(resource.name.clone(), true)),
-                input(
-                    "second_factor",
-                    "Second factor",
-                    Entry::Choice(vec![
-                        option("optional", "up to the person", !resource.second_factor_required),
-                        option("required", "needed for every approval", resource.second_factor_required),
-                    ]),
-                ),
-                input(
-                    "clients",
-                    "Which apps may ask",
-                    Entry::Choice(vec![
-                        option("anyone", "any app, after consent", is("anyone")),
-                        option("added", "apps that an administrator has added", is("added")),
-                        option("listed", "only those listed here", is("listed")),
-                    ]),
-                ),
-                input("listed", "The list", Entry::Boxes(listed)),
-                input(
-                    "more",
-                    "One more on the list: an app’s id, or a domain",
-                    Entry::Line(String::new(), false),
-                ),
-            ],
+            settings_inputs(resource),
             "Save",
             true,
         ),
