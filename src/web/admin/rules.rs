@@ -164,7 +164,7 @@ fn try_it(rule: &Rule) -> Editor {
                 "Does it look",
                 Entry::Choice(vec![option("yes", "yes", rule.on), option("no", "no", !rule.on)]),
             ),
-            input("threshold", counted(rule.detector), Entry::Line(rule.threshold.to_string(), true)),
+            input("threshold", "How many are too many", Entry::Line(rule.threshold.to_string(), true)),
             input("window", "Within, such as 15m", Entry::Line(duration::format(rule.window), true)),
             input(
                 "action",

@@ -136,6 +136,10 @@ pub struct Act {
 }
 
 impl ConsolePage {
+    fn only_looks(&self) -> bool {
+        self.editors.iter().all(|editor| editor.looks)
+    }
+
     fn here(&self, part: &str) -> bool {
         self.part == part
     }
