@@ -18,8 +18,8 @@ use crate::types::key::SigningAlg;
 use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
-use crate::types::usage::Usage;
 use crate::types::time::Clock;
+use crate::types::usage::Usage;
 
 /// What the parts are composed from.
 pub struct Parts {

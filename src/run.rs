@@ -12,6 +12,7 @@ use crate::config::{Config, ConfigError};
 use crate::flow::admin_api;
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
+use crate::flow::usage;
 use crate::jobs::{self, Jobs};
 use crate::server::{Serving, serve};
 use crate::telemetry::Metrics;
@@ -122,14 +123,14 @@ impl Running {
     /// # Errors
     /// When the server fails.
     pub async fn until_signal(self) -> std::io::Result<()> {
-        let Self { server, jobs, metrics, signals, .. } = self;
+        let Self { core, server, jobs, metrics, signals, .. } = self;
         let handle = server.handle();
         actix_web::rt::spawn(async move {
             signals.heard().await;
             tracing::info!("stopping; running requests may end");
             handle.stop(true).await;
         });
-        until_stopped(server, jobs, metrics).await
+        until_stopped(&core, server, jobs, metrics).await
     }
 
     /// Serves until stopped through its handle.
@@ -137,13 +138,21 @@ impl Running {
     /// # Errors
     /// When the server fails.
     pub async fn until_stopped(self) -> std::io::Result<()> {
-        until_stopped(self.server, self.jobs, self.metrics).await
+        until_stopped(&self.core, self.server, self.jobs, self.metrics).await
     }
 }
 
-async fn until_stopped(server: Server, jobs: Jobs, metrics: Option<ServerHandle>) -> std::io::Result<()> {
+async fn until_stopped(
+    core: &Core,
+    server: Server,
+    jobs: Jobs,
+    metrics: Option<ServerHandle>,
+) -> std::io::Result<()> {
     let outcome = server.await;
     drop(jobs);
+    if let Err(cause) = usage::record(core, core.now()).await {
+        tracing::warn!(%cause, "what was counted last is lost");
+    }
     if let Some(metrics) = metrics {
         metrics.stop(false).await;
     }

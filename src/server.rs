@@ -182,6 +182,11 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(admin::acknowledge)),
         )
         .service(
+            route("/admin/alerts/{detector}", Access::Console, FORM)
+                .route(web::get().to(admin::rule))
+                .route(web::post().to(admin::set_rule)),
+        )
+        .service(
             route("/admin/cut", Access::Console, FORM)
                 .route(web::get().to(admin::cuts))
                 .route(web::post().to(admin::make_cut)),
@@ -204,7 +209,12 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(admin::change_app)),
         )
         .service(route("/admin/servers", Access::Console, READ).route(reading().to(admin::servers)))
-        .service(route("/admin/servers/{id}", Access::Console, READ).route(reading().to(admin::server)))
+        .service(
+            route("/admin/servers/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::server))
+                .route(web::post().to(admin::change_server)),
+        )
+        .service(route("/admin/servers/{id}/who", Access::Console, READ).route(reading().to(admin::who)))
         .service(route("/admin/sessions", Access::Console, READ).route(reading().to(admin::sessions)))
         .service(
             route("/admin/keys", Access::Console, FORM)

@@ -150,18 +150,22 @@ pub fn growth(detector: Detector, events: &[AuditEvent]) -> usize {
     }
 }
 
-/// Looks at the records of one subject within the window, oldest first. `earlier` is the weight of what came within
-/// [`looks_back`] before the window: a detector of sudden volume wants several times what was usual.
+/// What was usual for one subject: the mean weight of those windows before that have records at all, so that neither the
+/// night nor the week-end makes a working day look sudden.
 #[must_use]
-pub fn judge(rule: &Rule, subject: &Subject, events: &[AuditEvent], earlier: usize) -> Option<Finding> {
+pub fn usual_of(rule: &Rule, earlier: &[AuditEvent]) -> usize {
+    let window = i64::try_from(rule.window.as_micros()).unwrap_or(i64::MAX).max(1);
+    let windows: HashSet<i64> = earlier.iter().map(|event| event.at.micros().div_euclid(window)).collect();
+    weight(rule.detector, earlier.iter()).checked_div(windows.len()).unwrap_or_default()
+}
+
+/// Looks at the records of one subject within the window, oldest first. A detector of sudden volume wants several times
+/// what was `usual`.
+#[must_use]
+pub fn judge(rule: &Rule, subject: &Subject, events: &[AuditEvent], usual: usize) -> Option<Finding> {
     let count = weight(rule.detector, events.iter());
     let (first, last) = (events.first()?, events.last()?);
-    let sudden = looks_back(rule.detector).is_none_or(|span| {
-        let windows = span.as_secs().checked_div(rule.window.as_secs()).unwrap_or(1).max(1);
-        let windows = usize::try_from(windows).unwrap_or(usize::MAX);
-        count.saturating_mul(windows) >= earlier.saturating_mul(VOLUME_FACTOR)
-    });
-    (count >= rule.threshold && sudden).then(|| Finding {
+    (count >= rule.threshold && count >= usual.saturating_mul(VOLUME_FACTOR)).then(|| Finding {
         subject: subject.clone(),
         first_at: first.at,
         last_at: last.at,
@@ -211,7 +215,7 @@ impl Replay {
         let (earlier, now) = all.split_at(all.partition_point(|event| event.at < fresh));
         // What was usual matters, and is added up, only above the threshold.
         let loud = judge(&self.rule, &subject, now, 0);
-        let usual = loud.as_ref().and(span).map_or(0, |_| weight(detector, earlier.iter()));
+        let usual = loud.as_ref().and(span).map_or(0, |_| usual_of(&self.rule, earlier));
         if let Some(finding) = loud.and_then(|_| judge(&self.rule, &subject, now, usual)) {
             self.quiet_until.insert(subject.clone(), event.at.plus(self.rule.window));
             if span.is_none() {
@@ -272,7 +276,9 @@ mod tests {
         // Office hours for two weeks, the same every working day: the first day is new, the rest is usual, also after
         // the week-end.
         let office = |day: i64| day % 7 < 5;
-        let weeks = (0..14 * DAY).step_by(5).filter(|minute| office(minute / DAY) && (480..960).contains(&(minute % DAY)));
+        let weeks = (0..14 * DAY)
+            .step_by(5)
+            .filter(|minute| office(minute / DAY) && (480..960).contains(&(minute % DAY)));
         let grant = GrantId::new(Timestamp::from_seconds(START), &SystemRng);
         let mut replay = Replay::new(usual(Detector::CallVolume));
         weeks.for_each(|minute| replay.see(&busy(grant, minute, 2_000)));

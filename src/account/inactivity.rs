@@ -9,7 +9,7 @@ use crate::types::time::Timestamp;
 pub fn next(rule: &InactivityRule, last: Timestamp, note: Option<&Note>) -> Option<(Step, Timestamp)> {
     let warn = rule.warn_after?;
     // Somebody who was heard of since the warning begins anew.
-    let Some(note) = note.filter(|note| note.warned_at >= last) else {
+    let Some(note) = note.filter(|note| note.warned_at > last) else {
         return Some((Step::Warn, last.plus(warn)));
     };
     let disable = rule.disable_after?;

@@ -95,8 +95,7 @@ async fn set(core: &Core, caller: &Caller, args: ResourceChangeArgs) -> Result<S
     } else {
         listed.then_some(ClientRule::Only { clients: args.allow_clients, domains: args.allow_domains })
     };
-    let change =
-        ResourceChange { name: args.name, second_factor_required: args.second_factor, client_rule };
+    let change = ResourceChange { name: args.name, second_factor_required: args.second_factor, client_rule };
     let done = resources::set(core, caller, &args.uri, change).await?;
     let mut said = Said::thing(brief(&server(&done.resource)));
     said.json = server(&done.resource);

@@ -161,19 +161,20 @@ async fn look(core: &Core, rule: Rule, subject: Subject, now: Timestamp) -> Resu
         }
         return Ok(());
     }
-    let earlier = match (detector::looks_back(rule.detector), events.first()) {
+    let usual = match (detector::looks_back(rule.detector), events.first()) {
         // Only for a subject that is above the threshold already.
         (Some(span), Some(first)) if detector::judge(&rule, &subject, &events, 0).is_some() => {
             let (about, until) = (subject.clone(), first.at);
             let since = until.minus(span);
             let kinds = detector::kinds(rule.detector);
-            let before =
+            let mut before =
                 core.store.read(move |tx| alerts::records(tx, kinds, since, Some(&about))).await?;
-            detector::weight(rule.detector, before.iter().filter(|event| event.at < until))
+            before.retain(|event| event.at < until);
+            detector::usual_of(&rule, &before)
         }
         _ => 0,
     };
-    let Some(finding) = detector::judge(&rule, &subject, &events, earlier) else { return Ok(()) };
+    let Some(finding) = detector::judge(&rule, &subject, &events, usual) else { return Ok(()) };
     let alert = Alert {
         id: AlertId::new(now, core.rng.as_ref()),
         detector: rule.detector,

@@ -174,6 +174,16 @@ fn names(
     })
 }
 
+/// The people and apps that some approvals name.
+///
+/// # Errors
+/// A fault.
+pub async fn names_for(core: &Core, rows: &[Grant]) -> Result<Names, Fault> {
+    let people: Vec<UserId> = rows.iter().filter_map(|grant| grant.user_id).collect();
+    let apps: Vec<ClientId> = rows.iter().map(|grant| grant.client_id.clone()).collect();
+    Ok(core.store.read(move |tx| names(tx, people.into_iter(), apps.into_iter())).await?)
+}
+
 /// These people, by id.
 ///
 /// # Errors

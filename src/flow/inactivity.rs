@@ -92,10 +92,8 @@ async fn walk(core: &Core, since: Timestamp) -> Result<Vec<Silent>, Fault> {
     let mut after = String::new();
     loop {
         let from = after.clone();
-        let page = core
-            .store
-            .read(move |tx| inactivity::silent_people(tx, since, &from, INACTIVITY_BATCH))
-            .await?;
+        let page =
+            core.store.read(move |tx| inactivity::silent_people(tx, since, &from, INACTIVITY_BATCH)).await?;
         let Some(last) = page.last() else { break };
         after = last.id.to_string();
         all.extend(page.iter().map(|user| Silent::Person(user.id)));
@@ -103,12 +101,10 @@ async fn walk(core: &Core, since: Timestamp) -> Result<Vec<Silent>, Fault> {
     after.clear();
     loop {
         let from = after.clone();
-        let page = core
-            .store
-            .read(move |tx| inactivity::silent_clients(tx, since, &from, INACTIVITY_BATCH))
-            .await?;
+        let page =
+            core.store.read(move |tx| inactivity::silent_clients(tx, since, &from, INACTIVITY_BATCH)).await?;
         let Some(last) = page.last() else { break };
-        after = last.id.as_str().to_owned();
+        last.id.as_str().clone_into(&mut after);
         all.extend(page.into_iter().map(|client| Silent::Client(client.id)));
     }
     Ok(all)
@@ -118,10 +114,7 @@ async fn noted(core: &Core) -> Result<Vec<Note>, Fault> {
     let mut all: Vec<Note> = Vec::new();
     loop {
         let after = all.last().map(|note| note.who.clone());
-        let page = core
-            .store
-            .read(move |tx| inactivity::notes(tx, after.as_ref(), INACTIVITY_BATCH))
-            .await?;
+        let page = core.store.read(move |tx| inactivity::notes(tx, after.as_ref(), INACTIVITY_BATCH)).await?;
         if page.is_empty() {
             return Ok(all);
         }
@@ -137,15 +130,14 @@ fn outlook(
     since: Timestamp,
 ) -> Result<Option<Outlook>, StoreError> {
     let known = match &who {
-        Silent::Person(id) => {
-            users::find(tx, *id)?.map(|user| (user.email.clone(), user.created_at, user.disabled_at, user.role))
-        }
+        Silent::Person(id) => users::find(tx, *id)?
+            .map(|user| (user.email.clone(), user.created_at, user.disabled_at, user.role)),
         Silent::Client(id) => clients::find(tx, id)?
             .map(|client| (client.display_name(), client.created_at, client.disabled_at, Role::Member)),
     };
     let Some((name, created_at, off, role)) = known else { return Ok(None) };
     let last_at = inactivity::last_heard(tx, &who)?.map_or(created_at, |heard| heard.max(created_at));
-    let note = inactivity::note(tx, &who)?.filter(|note| note.warned_at >= last_at);
+    let note = inactivity::note(tx, &who)?.filter(|note| note.warned_at > last_at);
     let ours = note.as_ref().is_some_and(|note| note.disabled_at.is_some());
     if (note.is_none() && last_at >= since) || (off.is_some() && !ours) {
         return Ok(None);
@@ -214,7 +206,8 @@ async fn carry_on(
         core.store.write(move |tx| inactivity::forget(tx, &who)).await?;
         return Ok(false);
     };
-    let is_due = move |next: Option<(Step, Timestamp)>| next.filter(|(_, at)| *at <= now).map(|(step, _)| step);
+    let is_due =
+        move |next: Option<(Step, Timestamp)>| next.filter(|(_, at)| *at <= now).map(|(step, _)| step);
     // A note of before the last sign of life.
     if ahead.note.is_none() {
         core.store.write(move |tx| inactivity::forget(tx, &who)).await?;

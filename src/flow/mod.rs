@@ -44,3 +44,4 @@ pub mod sweep;
 pub mod token;
 pub mod usage;
 pub mod verify;
+pub mod who;

@@ -250,9 +250,7 @@ fn check_clients(listed: &[String], domains: &[String]) -> Result<(), OrderError
             && name.contains('.')
             && name.split('.').all(|label| {
                 !label.is_empty()
-                    && label
-                        .bytes()
-                        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             })
     };
     if let Some(bad) = domains.iter().find(|name| !domain(name)) {

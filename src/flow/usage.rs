@@ -28,10 +28,7 @@ pub fn unusual(core: &Core, caller: &Caller, grant: &Grant, now: Timestamp) -> V
         event
     };
     let moved = moved_from(grant, caller.address.as_deref()).map(|(from, to)| {
-        event(
-            AuditKind::GrantMoved,
-            serde_json::json!({ "from": from.to_string(), "to": to.to_string() }),
-        )
+        event(AuditKind::GrantMoved, serde_json::json!({ "from": from.to_string(), "to": to.to_string() }))
     });
     let awoke = idle_days(grant, now)
         .map(|days| event(AuditKind::GrantAwoke, serde_json::json!({ "idle_days": days })));
@@ -41,12 +38,9 @@ pub fn unusual(core: &Core, caller: &Caller, grant: &Grant, now: Timestamp) -> V
 /// Somebody who may introspect asks about a token whose signature fits.
 pub(super) fn asked(core: &Core, asker: &Asker, claims: &AccessTokenClaims, now: Timestamp) {
     match asker {
-        Asker::Resource(server) if claims.aud != server.uri.as_str() => core.usage.misdirected(
-            server.id,
-            claims.grant_id,
-            (&claims.sub, &claims.client_id),
-            &claims.aud,
-        ),
+        Asker::Resource(server) if claims.aud != server.uri.as_str() => {
+            core.usage.misdirected(server.id, claims.grant_id, (&claims.sub, &claims.client_id), &claims.aud);
+        }
         Asker::Resource(_) => core.usage.checked(claims.grant_id, &claims.sub, &claims.client_id, now),
         // A client that asks about tokens is not using them.
         Asker::Client(_) => {}
@@ -102,10 +96,8 @@ pub async fn record(core: &Core, now: Timestamp) -> Result<(), Fault> {
     if events.is_empty() {
         return Ok(());
     }
-    let written = core
-        .store
-        .write(move |tx| events.iter().try_for_each(|event| audit::append(tx, event)))
-        .await;
+    let written =
+        core.store.write(move |tx| events.iter().try_for_each(|event| audit::append(tx, event))).await;
     written.map_err(|error| {
         core.usage.put_back(calls, misdirected);
         error.into()

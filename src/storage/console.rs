@@ -9,7 +9,7 @@ use super::{clients, grants, sessions, users as people};
 use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientId};
 use crate::types::grant::Grant;
-use crate::types::id::{GrantId, SessionId};
+use crate::types::id::{GrantId, ResourceId, SessionId};
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
 use crate::types::user::User;
@@ -75,6 +75,43 @@ pub fn access(
     }
     let rows: Vec<grants::Row> = query.load(tx.connection())?;
     rows.into_iter().map(grants::Row::read).collect()
+}
+
+/// The live grants at a resource that hold `scope`, newest first, before the one with `before`.
+///
+/// # Errors
+/// A fault of the database.
+pub fn holding(
+    tx: &mut Tx<'_>,
+    resource: ResourceId,
+    scope: &str,
+    before: Option<GrantId>,
+    (limit, now): (i64, Timestamp),
+) -> Result<Vec<Grant>, StoreError> {
+    // Scopes stand with one space between them, in which no scope has one.
+    let escaped = scope.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let scopes = access_grant::scopes;
+    let held = scopes
+        .eq(scope.to_owned())
+        .or(scopes.like(format!("{escaped} %")).escape('\\'))
+        .or(scopes.like(format!("% {escaped}")).escape('\\'))
+        .or(scopes.like(format!("% {escaped} %")).escape('\\'));
+    let mut query = access_grant::table
+        .filter(access_grant::resource_id.eq(resource.to_string()))
+        .filter(access_grant::revoked_at.is_null())
+        .filter(access_grant::expires_at.gt(now.micros()))
+        .filter(held)
+        .order(access_grant::id.desc())
+        .limit(limit)
+        .into_boxed();
+    if let Some(id) = before {
+        query = query.filter(access_grant::id.lt(id.to_string()));
+    }
+    let rows: Vec<grants::Row> = query.load(tx.connection())?;
+    let mut found: Vec<Grant> = rows.into_iter().map(grants::Row::read).collect::<Result<_, _>>()?;
+    // LIKE knows no case on one of the databases.
+    found.retain(|grant| grant.scopes.contains(scope));
+    Ok(found)
 }
 
 /// Sessions, newest first, before the one with `before`.

@@ -19,12 +19,8 @@ use crate::types::user::User;
 const PERSON: [AuditKind; 4] =
     [AuditKind::LoginSucceeded, AuditKind::ConsentAllowed, AuditKind::TokenIssued, AuditKind::UserEnabled];
 /// Signs of life of a client: it got a token, somebody let it in, or somebody changed it or switched it on.
-const CLIENT: [AuditKind; 4] = [
-    AuditKind::TokenIssued,
-    AuditKind::ConsentAllowed,
-    AuditKind::ClientUpdated,
-    AuditKind::ClientEnabled,
-];
+const CLIENT: [AuditKind; 4] =
+    [AuditKind::TokenIssued, AuditKind::ConsentAllowed, AuditKind::ClientUpdated, AuditKind::ClientEnabled];
 
 fn names(kinds: [AuditKind; 4]) -> [&'static str; 4] {
     kinds.map(AuditKind::as_str)
@@ -131,11 +127,7 @@ pub fn last_heard(tx: &mut Tx<'_>, who: &Silent) -> Result<Option<Timestamp>, St
 ///
 /// # Errors
 /// A fault of the database.
-pub fn another_administrator(
-    tx: &mut Tx<'_>,
-    than: UserId,
-    since: Timestamp,
-) -> Result<bool, StoreError> {
+pub fn another_administrator(tx: &mut Tx<'_>, than: UserId, since: Timestamp) -> Result<bool, StoreError> {
     let heard = audit_event::table
         .filter(audit_event::user_id.eq(users::id.nullable()))
         .filter(audit_event::at.ge(since.micros()))

@@ -8,8 +8,8 @@ use super::error::StoreError;
 use super::grants;
 use super::schema::{
     access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request,
-    inactivity, initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step, signing_key,
-    token_family,
+    inactivity, initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step,
+    signing_key, token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{

@@ -24,8 +24,10 @@ impl InactivityRule {
     /// What is wrong.
     pub fn check(&self) -> Result<(), &'static str> {
         match (self.warn_after, self.disable_after, self.revoke_after) {
-            (None, None, None) | (Some(_), None, None) => Ok(()),
-            (None, _, _) => Err("inactivity.warn_after: expected a span, because nobody is switched off without a warning"),
+            (_, None, None) => Ok(()),
+            (None, _, _) => Err(
+                "inactivity.warn_after: expected a span, because nobody is switched off without a warning",
+            ),
             (Some(_), None, Some(_)) => {
                 Err("inactivity.disable_after: expected a span, because inactivity.revoke_after is set")
             }

@@ -233,7 +233,7 @@ fixed! {
     MAX_DETECTOR_THRESHOLD: usize = 5_000;
     /// How far back a detector of sudden volume looks for what is usual.
     VOLUME_EARLIER: Duration = Duration::from_secs(7 * 86_400);
-    /// A volume is sudden when it is this many times what was usual.
+    /// A volume is sudden when it is this many times what was usual in those windows before that had any worth a record.
     VOLUME_FACTOR: usize = 5;
     /// How long the use of approvals is counted in memory before what was much becomes a record.
     USAGE_SLOT: Duration = Duration::from_secs(60);
@@ -251,6 +251,10 @@ fixed! {
     INACTIVITY_BATCH: i64 = 500;
     /// Clients and domains on the list of one server at most.
     MAX_LISTED_CLIENTS: usize = 500;
+    /// How far back the console tries the rule of a detector.
+    DRY_RUN_SPAN: Duration = Duration::from_secs(30 * 86_400);
+    /// People who are looked at for one page of who can do what.
+    WHO_SCAN: i64 = 2_000;
     /// Alerts on one page of the console.
     ALERTS_ON_A_PAGE: i64 = 100;
     /// Approvals that one cut ends together with their tokens; a larger one first holds everything by rule.

@@ -92,8 +92,7 @@ impl Usage {
     /// A token came to `server`, which it is not for.
     pub fn misdirected(&self, server: ResourceId, grant: GrantId, of: (&str, &ClientId), audience: &str) {
         let mut all = self.misdirected.lock().unwrap_or_else(PoisonError::into_inner);
-        let new =
-            || Misdirected { holder: Holder::of(of.0, of.1), audience: audience.to_owned(), count: 0 };
+        let new = || Misdirected { holder: Holder::of(of.0, of.1), audience: audience.to_owned(), count: 0 };
         if let Some(found) = room(&mut all, (grant, server), new) {
             found.count += 1;
         }

@@ -8,8 +8,11 @@ mod audit;
 mod cuts;
 mod overview;
 mod people;
+mod rules;
+mod server_forms;
 mod servers;
 mod sessions;
+mod who;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,8 +25,11 @@ pub use audit::get as audit;
 pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
+pub use rules::{get as rule, post as set_rule};
+pub use server_forms::post as change_server;
 pub use servers::{get as server, keys, list as servers, rotate};
 pub use sessions::list as sessions;
+pub use who::get as who;
 
 use super::door::{self, Form};
 use super::page::{Leads, fault, moment, page, past, problem};
@@ -34,6 +40,7 @@ use crate::flow::console::Names;
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
 use crate::flow::login::SignedIn;
+use crate::flow::people::OrderError;
 use crate::oauth::params::Params;
 use crate::types::client::{Client, ClientId};
 use crate::types::id::UserId;
@@ -118,6 +125,7 @@ impl<'a> Desk<'a> {
             facts: Vec::new(),
             tables: Vec::new(),
             acts: Vec::new(),
+            editors: Vec::new(),
         }
     }
 
@@ -127,8 +135,21 @@ impl<'a> Desk<'a> {
         view.csrf = csrf;
         if !self.may_act() {
             view.acts = Vec::<Act>::new();
+            view.editors.retain(|editor| editor.looks);
         }
         page(StatusCode::OK, &view, Leads::Here, cookie)
+    }
+
+    /// What was asked for cannot be done: says why, and leads back.
+    fn refuse(&self, part: &'static str, why: &OrderError, back: &str) -> HttpResponse {
+        if let OrderError::Fault(cause) = why {
+            return self.fault(cause);
+        }
+        let mut view = self.blank(part, "Not done", format!("Nothing was changed: {why}."));
+        view.facts = vec![Fact { label: "Go on", value: vec![self.named("Back to the page", back)] }];
+        let (csrf, cookie) = self.site.anti_forgery(self.core, self.request);
+        view.csrf = csrf;
+        page(StatusCode::UNPROCESSABLE_ENTITY, &view, Leads::Here, cookie)
     }
 
     /// An address of the console.
@@ -157,7 +178,8 @@ impl<'a> Desk<'a> {
 }
 
 /// What was done, by the code that stands in the address after it.
-const DONE: [(&str, &str); 9] = [
+const DONE: [(&str, &str); 10] = [
+    ("changed", "Saved. It is in force everywhere within a second."),
     ("noted", "Noted."),
     ("off", "Switched off. Every sign-in and every token is dead."),
     ("on", "Switched on again."),

@@ -7,6 +7,7 @@
 mod account;
 mod consent;
 pub mod console;
+pub mod editor;
 mod error;
 mod login;
 mod passkey;

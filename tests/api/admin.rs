@@ -24,6 +24,8 @@ const PAGES: [&str; 12] = [
     "/admin/audit?q=login.failed",
 ];
 
+const RULE: &str = "/admin/alerts/two-networks?on=yes&threshold=3&window=1h&action=alert&isolate_for=";
+
 /// A node with a member who has let an app in, an auditor and an administrator, each signed in.
 struct World {
     node: Node,
@@ -64,6 +66,11 @@ impl World {
         all.push(format!("/admin/people/{}", self.person));
         all.push(format!("/admin/app?id={}", self.app));
         all.push(format!("/admin/servers/{server}"));
+        all.push(format!("/admin/servers/{server}/who?permission=notes%3Aread"));
+        all.push("/admin/alerts/two-networks".to_owned());
+        all.push(
+            "/admin/alerts/two-networks?on=yes&threshold=3&window=1h&action=alert&isolate_for=".to_owned(),
+        );
         all
     }
 
@@ -75,6 +82,14 @@ impl World {
         let (access, person) =
             (format!("/admin/access/{}", self.grant), format!("/admin/people/{}", self.person));
         let app = format!("/admin/app?id={}", self.app);
+        let server = self.node.core.live.view().resources.values().next().unwrap().id;
+        let server = format!("/admin/servers/{server}");
+        let with = |page: &str, what: &str, more: &[(&'static str, &str)]| {
+            let to = page.split('?').next().unwrap().to_owned();
+            let mut fields = vec![("do", what.to_owned())];
+            fields.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
+            (page.to_owned(), to, fields)
+        };
         let mut off = act(&app, "/admin/app", "disable");
         off.2.push(("id", self.app.clone()));
         vec![
@@ -95,6 +110,17 @@ impl World {
                 ],
             ),
             act("/admin/keys", "/admin/keys", "rotate"),
+            act(&person, &person, "groups"),
+            with(
+                &server,
+                "settings",
+                &[("name", "Theirs"), ("second_factor", "optional"), ("clients", "anyone")],
+            ),
+            with(&server, "define", &[("role", "all"), ("scope", "notes:read")]),
+            with(&server, "remove", &[("role", "all")]),
+            with(&server, "give", &[("role", "reader"), ("who", "everyone")]),
+            with(&server, "take", &[("holder", "{}")]),
+            with(RULE, "", &[("on", "no"), ("threshold", "3"), ("window", "1h"), ("action", "alert")]),
         ]
     }
 }

@@ -85,7 +85,11 @@ async fn a_server_that_tries_tokens_at_another_is_seen_and_the_approval_isolated
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].detector, found[0].finding.count), (Detector::WrongServer, 5));
     assert!(matches!(found[0].finding.subject, Subject::Grant(_)));
-    assert_eq!(node.audited(AuditKind::TokenMisdirected).await, 2, "one record a look, however many there were");
+    assert_eq!(
+        node.audited(AuditKind::TokenMisdirected).await,
+        2,
+        "one record a look, however many there were"
+    );
     node.catch_up().await;
     assert!(!node.is_active(&token).await);
 }

@@ -74,6 +74,31 @@ describe('every list leads to every thing', () => {
   }
 });
 
+test('who can do one thing, and through what', async () => {
+  await visitor.open(`${postern.issuer}/admin/servers`);
+  await visitor.page.locator('#main').getByRole('link', { name: 'Notes' }).first().click();
+  await visitor.page.locator('#main').getByRole('link', { name: 'notes:read' }).first().click();
+  assert.match(await visitor.text(), /Who may let an app do it/);
+  await visitor.look('console-who');
+});
+
+test('the rule of a detector is tried before it is set', async () => {
+  await visitor.open(`${postern.issuer}/admin/alerts`);
+  await visitor.page.getByRole('link', { name: 'Many failed sign-ins to one account' }).click();
+  await visitor.look('console-rule');
+  await visitor.press('Try it');
+  assert.match(await visitor.text(), /would have raised 0 alerts/);
+  await visitor.look('console-rule-tried');
+  await visitor.press('Set the rule');
+  assert.match(await visitor.text('[role=status]'), /Saved\./);
+});
+
+test('what cannot be done is said in words', async () => {
+  await visitor.open(`${postern.issuer}/admin/alerts/failed-sign-ins?on=yes&threshold=0&window=5m&action=alert`);
+  assert.equal(await visitor.heading(), 'Not done');
+  await visitor.look('console-not-done');
+});
+
 test('a cut says first what it hits', async () => {
   await visitor.open(`${postern.issuer}/admin/cut`);
   await visitor.page.getByLabel('E-mail, app id').fill(person.email);

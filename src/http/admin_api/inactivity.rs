@@ -40,6 +40,7 @@ pub const OPERATIONS: &[Operation] = &[
 /// A rule. Each step comes after the one before.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "a number on the wire says its unit")]
 struct NewInactivityRule {
     /// Seconds until the warning.
     #[schemars(range(min = 86_400, max = 315_360_000))]

@@ -15,6 +15,7 @@ mod problem;
 mod servers;
 mod sessions;
 mod shapes;
+mod who;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -41,6 +42,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         people::OPERATIONS,
         clients::OPERATIONS,
         servers::OPERATIONS,
+        who::OPERATIONS,
         grants::OPERATIONS,
         sessions::OPERATIONS,
         cuts::OPERATIONS,

@@ -3,6 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Desk, app_path, either, marked, said, table};
+use crate::account::detector::counted;
 use crate::flow::alerts;
 use crate::flow::console;
 use crate::flow::core::Core;
@@ -44,8 +45,8 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 table("What is looked for", "", vec!["What", "How many", "Within", "What happens then"]);
             for rule in &rules {
                 looking.rows.push(vec![
-                    said(rule.detector.words()),
-                    said(rule.threshold.to_string()),
+                    desk.named(rule.detector.words(), &format!("/alerts/{}", rule.detector.as_str())),
+                    said(format!("{} {}", rule.threshold, counted(rule.detector))),
                     said(duration::format(rule.window)),
                     happens(rule),
                 ]);
@@ -80,16 +81,7 @@ pub async fn acknowledge(
 }
 
 async fn row(desk: &Desk<'_>, core: &Core, alert: &Alert) -> Result<Vec<Cell>, HttpResponse> {
-    let subject = match &alert.finding.subject {
-        Subject::Person(id) => {
-            let names = console::names_of(core, vec![*id]).await.map_err(|cause| desk.fault(&cause))?;
-            let words = names.get(id).map_or_else(|| id.to_string(), |user| user.email.clone());
-            desk.named(words, &format!("/people/{id}"))
-        }
-        Subject::Client(id) => desk.named(id.to_string(), &app_path(id)),
-        Subject::Grant(id) => desk.named("one approval", &format!("/access/{id}")),
-        Subject::Address(address) => said(address.clone()),
-    };
+    let subject = subject(desk, core, &alert.finding.subject).await?;
     let done = match alert.cut_id {
         Some(id) => desk.named(alert.outcome.clone(), &format!("/cut/{id}")),
         None if alert.outcome.is_empty() => said("under way"),
@@ -104,7 +96,21 @@ async fn row(desk: &Desk<'_>, core: &Core, alert: &Alert) -> Result<Vec<Cell>, H
     ])
 }
 
-fn happens(rule: &Rule) -> Cell {
+/// Whom something is about.
+pub(super) async fn subject(desk: &Desk<'_>, core: &Core, about: &Subject) -> Result<Cell, HttpResponse> {
+    Ok(match about {
+        Subject::Person(id) => {
+            let names = console::names_of(core, vec![*id]).await.map_err(|cause| desk.fault(&cause))?;
+            let words = names.get(id).map_or_else(|| id.to_string(), |user| user.email.clone());
+            desk.named(words, &format!("/people/{id}"))
+        }
+        Subject::Client(id) => desk.named(id.to_string(), &app_path(id)),
+        Subject::Grant(id) => desk.named("one approval", &format!("/access/{id}")),
+        Subject::Address(address) => said(address.clone()),
+    })
+}
+
+pub(super) fn happens(rule: &Rule) -> Cell {
     if !rule.on {
         return marked("nothing: it is switched off", "care");
     }

@@ -7,17 +7,20 @@ use super::audit::audit_table;
 use super::cuts::way;
 use super::{Desk, at, either, fact, marked, said, search, table};
 use crate::flow::core::Core;
+use crate::flow::inactivity::Outlook;
 use crate::flow::people::OrderError;
-use crate::flow::{access as flow_access, console, people, roles};
+use crate::flow::{access as flow_access, console, inactivity, people, roles};
 use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::cut::Target;
 use crate::types::id::UserId;
+use crate::types::inactivity::Step;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::types::user::{Role, User};
 use crate::web::page::redirect;
 use crate::web::site::Site;
-use crate::web::view::console::{Act, Cell};
+use crate::web::view::console::{Act, Cell, Fact};
+use crate::web::view::editor::{Editor, Entry, Input};
 use crate::wire::caller::From;
 
 /// Everybody.
@@ -92,12 +95,14 @@ pub async fn get(
                 &names,
                 &format!("person={id}"),
             ));
+            let effective = roles::effective(&core, &user).await.map_err(|cause| desk.fault(&cause))?;
+            view.tables.push(super::who::exactly(&desk, &effective, &names));
             let mut allowed = table(
                 "What apps may be allowed on their behalf",
                 "No server is protected yet.",
                 vec!["Server", "Permissions", "Through"],
             );
-            for one in roles::effective(&core, &user).await.map_err(|cause| desk.fault(&cause))? {
+            for one in &effective {
                 let through: Vec<String> = one
                     .permitted
                     .through
@@ -143,7 +148,11 @@ pub async fn get(
                 &names,
                 &format!("person={id}"),
             ));
+            if let Some(ahead) = inactivity::of_person(&core, id).await.map_err(|cause| desk.fault(&cause))? {
+                view.facts.extend(silence(&ahead));
+            }
             view.acts = acts(&user);
+            view.editors.push(groups_editor(&user));
             Ok(desk.show(view))
         }
         .await,
@@ -179,6 +188,17 @@ pub async fn post(
                     let role = role.ok_or_else(|| desk.missing())?;
                     people::set_role(&core, &desk.caller(&from), &user.email, role).await.map(|_| "role")
                 }
+                "groups" => {
+                    let more = [form.value("more").trim()];
+                    let all = form.values("group").into_iter().chain(more);
+                    let groups = all.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+                    match roles::set_groups(&core, &desk.caller(&from), &user.email, groups).await {
+                        Err(why @ OrderError::Bad(_)) => {
+                            return Err(desk.refuse("people", &why, &format!("/people/{id}")));
+                        }
+                        done => done.map(|_| "changed"),
+                    }
+                }
                 "revoke" => {
                     let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
                     let ended =
@@ -195,6 +215,42 @@ pub async fn post(
         }
         .await,
     )
+}
+
+fn groups_editor(user: &User) -> Editor {
+    Editor {
+        title: "Groups",
+        effect: "What they had through a group they are not in any more ends at once.",
+        to: format!("/people/{}", user.id),
+        looks: false,
+        fields: vec![("do", "groups".to_owned())],
+        inputs: vec![
+            Input {
+                name: "group",
+                label: "Groups they stay in",
+                entry: Entry::Boxes(
+                    user.groups.iter().map(|name| (name.clone(), name.clone(), true)).collect(),
+                ),
+            },
+            Input { name: "more", label: "One more group", entry: Entry::Line(String::new(), false) },
+        ],
+        button: "Save",
+        harm: true,
+    }
+}
+
+/// What the inactivity rule has done, and does next.
+fn silence(ahead: &Outlook) -> Vec<Fact> {
+    let mut facts = vec![fact("Last sign of life", at(ahead.last_at))];
+    let note = ahead.note.as_ref();
+    facts.extend(note.map(|note| fact("Warned of inactivity", at(note.warned_at))));
+    facts.extend(note.and_then(|note| note.disabled_at).map(|off| fact("Off for inactivity", at(off))));
+    facts.extend(ahead.next.filter(|_| !ahead.spared).map(|(step, when)| match step {
+        Step::Warn => fact("A warning is due", at(when)),
+        Step::Disable => fact("Switched off by itself", at(when)),
+        Step::Revoke => fact("Approvals end by themselves", at(when)),
+    }));
+    facts
 }
 
 fn state(user: &User) -> Cell {

@@ -4,6 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::access::access_table;
 use super::cuts::way;
+use super::people::pairs;
+use super::server_forms::editors;
 use super::{Desk, at, either, fact, marked, said, table};
 use crate::flow::console;
 use crate::flow::core::Core;
@@ -11,10 +13,12 @@ use crate::flow::keys::{self as flow_keys, KeyState};
 use crate::flow::roles::{in_words, listed};
 use crate::storage::grants::GrantFilter;
 use crate::types::access_rule::Who;
+use crate::types::admin::ADMIN_API;
 use crate::types::cut::Target;
 use crate::types::id::ResourceId;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::types::resource::{ClientRule, Resource, Risk};
+use crate::types::resource_uri::ResourceUri;
 use crate::web::page::redirect;
 use crate::web::site::Site;
 use crate::web::view::console::Act;
@@ -70,6 +74,10 @@ pub async fn get(
             view.facts = vec![
                 fact("Address", said(resource.uri.as_str())),
                 fact("Who may ask", said(rule(resource))),
+                fact(
+                    "Second factor",
+                    said(if resource.second_factor_required { "needed for every approval" } else { "up to the person" }),
+                ),
                 fact("Signing", said(resource.signing_alg.as_str())),
                 fact("Added", at(resource.created_at)),
                 way(&desk, &Target::Resource(id)),
@@ -82,9 +90,20 @@ pub async fn get(
                     Risk::Changes => marked("changes", "care"),
                     Risk::Deletes => marked("deletes", "harm"),
                 };
-                scopes.rows.push(vec![said(scope.name.clone()), said(scope.description.clone()), risk]);
+                let query = pairs(&[("permission", &scope.name)]);
+                let to = format!("/servers/{id}/who?{query}");
+                scopes.rows.push(vec![desk.named(scope.name.clone(), &to), said(scope.description.clone()), risk]);
             }
             view.tables.push(scopes);
+            let holders = resource.access_rule.holders.clone();
+            let names = console::names_of(&core, holders.iter().filter_map(|holder| match holder.who {
+                Who::Person(id) => Some(id),
+                Who::Everyone | Who::Group(_) | Who::Console(_) => None,
+            }).collect()).await.map_err(|cause| desk.fault(&cause))?;
+            let who = |who: &Who| in_words(who, |id| names.get(&id).map_or_else(|| id.to_string(), |user| user.email.clone()));
+            if resource.uri.key() != ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).unwrap_or_default() {
+                view.editors = editors(resource, who);
+            }
             let mut roles = table(
                 "Who may be granted what",
                 "",
@@ -93,20 +112,12 @@ pub async fn get(
             if resource.access_rule.is_open() {
                 roles.empty = "Everyone may be granted everything here: nobody has been given a role yet. See `postern role give`.";
             } else {
-                let holders = resource.access_rule.holders.clone();
-                let names = console::names_of(&core, holders.iter().filter_map(|holder| match holder.who {
-                    Who::Person(id) => Some(id),
-                    Who::Everyone | Who::Group(_) | Who::Console(_) => None,
-                }).collect()).await.map_err(|cause| desk.fault(&cause))?;
                 for name in resource.role_names() {
                     let allowed = resource.role_scopes(name).unwrap_or_default();
-                    let who: Vec<String> = holders
-                        .iter()
-                        .filter(|holder| holder.role == name)
-                        .map(|holder| in_words(&holder.who, |id| names.get(&id).map_or_else(|| id.to_string(), |user| user.email.clone())))
-                        .collect();
-                    let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
-                    roles.rows.push(vec![said(name), said(listed(&allowed)), said(who)]);
+                    let has: Vec<String> =
+                        holders.iter().filter(|holder| holder.role == name).map(|holder| who(&holder.who)).collect();
+                    let has = if has.is_empty() { "nobody".to_owned() } else { has.join(", ") };
+                    roles.rows.push(vec![said(name), said(listed(&allowed)), said(has)]);
                 }
             }
             view.tables.push(roles);

@@ -3,6 +3,7 @@
 
 use askama::Template;
 
+use super::editor::{Editor, Entry};
 use super::{Moment, Shell};
 
 /// A page of the console.
@@ -35,6 +36,8 @@ pub struct ConsolePage {
     pub tables: Vec<Table>,
     /// What the person may do; empty for whoever may only look.
     pub acts: Vec<Act>,
+    /// The same, where more is to be filled in.
+    pub editors: Vec<Editor>,
 }
 
 /// A search field.
@@ -133,6 +136,10 @@ pub struct Act {
 }
 
 impl ConsolePage {
+    fn only_looks(&self) -> bool {
+        self.editors.iter().all(|editor| editor.looks)
+    }
+
     fn here(&self, part: &str) -> bool {
         self.part == part
     }
