@@ -75,6 +75,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         issued: Counters::new(),
         repeated: Counters::new(),
         watched: Mutex::new(None),
+        course: Mutex::default(),
         status_indexes: Mutex::new(Vec::new()),
     })
 }

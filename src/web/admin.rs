@@ -6,8 +6,10 @@ mod alerts;
 mod apps;
 mod audit;
 mod cuts;
+mod export;
 mod overview;
 mod people;
+mod search;
 mod servers;
 mod sessions;
 
@@ -20,8 +22,10 @@ pub use alerts::{acknowledge, list as alerts};
 pub use apps::{get as app, list as apps, post as change_app};
 pub use audit::get as audit;
 pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
+pub use export::{evidence, list as export};
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
+pub use search::get as find;
 pub use servers::{get as server, keys, list as servers, rotate};
 pub use sessions::list as sessions;
 
@@ -114,6 +118,8 @@ impl<'a> Desk<'a> {
             done,
             refused,
             search: None,
+            sought: String::new(),
+            exports: Vec::new(),
             numbers: Vec::new(),
             facts: Vec::new(),
             tables: Vec::new(),
@@ -134,6 +140,19 @@ impl<'a> Desk<'a> {
     /// An address of the console.
     fn at(&self, path: &str) -> String {
         format!("{}/admin{path}", self.site.shell.base)
+    }
+
+    /// Where a list, narrowed by `query`, is downloaded.
+    fn exports(&self, list: &str, query: &str) -> Vec<(&'static str, String)> {
+        let and = if query.is_empty() { "" } else { "&" };
+        [("CSV", "csv"), ("JSON Lines", "jsonl")]
+            .map(|(words, format)| (words, self.at(&format!("/export/{list}?format={format}{and}{query}"))))
+            .to_vec()
+    }
+
+    /// Where evidence, narrowed by `query`, is downloaded.
+    fn evidence(&self, query: &str) -> String {
+        self.at(&format!("/export/evidence?{query}"))
     }
 
     fn named(&self, words: impl Into<String>, path: &str) -> Cell {
@@ -157,7 +176,7 @@ impl<'a> Desk<'a> {
 }
 
 /// What was done, by the code that stands in the address after it.
-const DONE: [(&str, &str); 9] = [
+const DONE: [(&str, &str); 10] = [
     ("noted", "Noted."),
     ("off", "Switched off. Every sign-in and every token is dead."),
     ("on", "Switched on again."),
@@ -167,13 +186,15 @@ const DONE: [(&str, &str); 9] = [
     ("rotated", "The next key is published and will take over."),
     ("cut", "Cut. It is in force everywhere within a second."),
     ("undone", "Undone."),
+    ("erased", "Erased. The audit log says that it was done, and stays provable."),
 ];
 
 /// Why something was not done.
-const REFUSED: [(&str, &str); 3] = [
+const REFUSED: [(&str, &str); 4] = [
     ("last", "Not done: this is the last administrator who can sign in."),
     ("gone", "Not done: it is not there any more."),
     ("reason", "Not done: say why, so that the log can tell."),
+    ("confirm", "Not done: the e-mail address was not the one of this person."),
 ];
 
 /// The path of an app's page; an id may be an address itself.
