@@ -11,6 +11,7 @@ mod openapi;
 mod operation;
 mod people;
 mod problem;
+mod search;
 mod servers;
 mod sessions;
 mod shapes;
@@ -46,6 +47,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         alerts::OPERATIONS,
         keys::OPERATIONS,
         audit::OPERATIONS,
+        search::OPERATIONS,
     ]
     .into_iter()
     .flatten()
