@@ -77,6 +77,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         repeated: Counters::new(),
         usage: Usage::default(),
         watched: Mutex::new(None),
+        course: Mutex::default(),
         status_indexes: Mutex::new(Vec::new()),
     })
 }

@@ -208,6 +208,11 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::app))
                 .route(web::post().to(admin::change_app)),
         )
+        .service(route("/admin/search", Access::Console, READ).route(reading().to(admin::find)))
+        .service(
+            route("/admin/export/evidence", Access::Console, "GET").route(web::get().to(admin::evidence)),
+        )
+        .service(route("/admin/export/{list}", Access::Console, "GET").route(web::get().to(admin::export)))
         .service(route("/admin/servers", Access::Console, READ).route(reading().to(admin::servers)))
         .service(
             route("/admin/servers/{id}", Access::Console, FORM)

@@ -49,7 +49,9 @@ impl Dialect {
     /// `INSERT INTO table (columns) SELECT values FROM` the numbers below `count`, as `i`.
     fn insert(&self, table: &str, columns: &str, values: &str, count: i64) -> String {
         if self.postgres {
-            format!("INSERT INTO {table} ({columns}) SELECT {values} FROM generate_series(0::bigint, {count} - 1) AS n(i)")
+            format!(
+                "INSERT INTO {table} ({columns}) SELECT {values} FROM generate_series(0::bigint, {count} - 1) AS n(i)"
+            )
         } else {
             format!(
                 "INSERT INTO {table} ({columns}) WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1) SELECT {values} FROM n"
@@ -59,13 +61,20 @@ impl Dialect {
 
     /// Twelve hexadecimal digits.
     fn hex(&self, number: &str) -> String {
-        if self.postgres { format!("lpad(to_hex(({number})::bigint), 12, '0')") } else { format!("printf('%012x', {number})") }
+        if self.postgres {
+            format!("lpad(to_hex(({number})::bigint), 12, '0')")
+        } else {
+            format!("printf('%012x', {number})")
+        }
     }
 
     /// An id of the moment `at`, in microseconds, that `number` tells from others; `kind` from those of other tables.
     fn id(&self, at: &str, kind: u16, number: &str) -> String {
         let at = self.hex(&format!("({at}) / 1000"));
-        format!("substr({at}, 1, 8) || '-' || substr({at}, 9, 4) || '-7{kind:03x}-8000-' || {}", self.hex(number))
+        format!(
+            "substr({at}, 1, 8) || '-' || substr({at}, 9, 4) || '-7{kind:03x}-8000-' || {}",
+            self.hex(number)
+        )
     }
 
     /// 32 bytes that `number` tells from others.
@@ -111,7 +120,9 @@ pub fn fill(url: &DatabaseUrl, amount: &Amount) {
             )
             .load(&mut connection)
             .unwrap();
-            connection.batch_execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'").unwrap();
+            connection
+                .batch_execute("SET synchronous_commit = off; SET maintenance_work_mem = '512MB'")
+                .unwrap();
             for index in &indexes {
                 connection.batch_execute(&format!("DROP INDEX {}", index.name)).unwrap();
             }
@@ -159,7 +170,8 @@ fn statements(dialect: &Dialect, amount: &Amount) -> Vec<String> {
         app(&format!("CASE WHEN ({grant}) % 5 = 0 THEN ({grant}) % 10 ELSE (({grant}) * 7919) % {apps} END"))
     };
     let person_of = |grant: &str| person(&format!("({grant}) % {people}"));
-    let server_of = |grant: &str| server(&format!("(({grant}) % {people} + ({grant}) / {people}) % {SERVERS}"));
+    let server_of =
+        |grant: &str| server(&format!("(({grant}) % {people} + ({grant}) / {people}) % {SERVERS}"));
     let grant = |number: &str| dialect.id(&format!("{since} + ({number}) * 1000"), GRANT, number);
     let year = since + 400 * 86_400_000_000;
     let mut all = vec![

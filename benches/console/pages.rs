@@ -37,7 +37,10 @@ pub async fn measure(address: SocketAddr, amount: &Amount, rounds: usize) {
         let (median, p99) = (at(&times, 0.5), at(&times, 0.99));
         slow += usize::from(p99 > 100.0);
         let first = first.unwrap_or_default().as_secs_f64() * 1_000.0;
-        println!("{name:<44} {median:>9.1} {p99:>9.1} {first:>9.1}{}", if p99 > 100.0 { "  slow" } else { "" });
+        println!(
+            "{name:<44} {median:>9.1} {p99:>9.1} {first:>9.1}{}",
+            if p99 > 100.0 { "  slow" } else { "" }
+        );
     }
     println!();
     println!("{slow} pages are slower than 100 ms");
@@ -92,7 +95,10 @@ fn pages(amount: &Amount) -> Vec<(&'static str, Path)> {
         ("audit, 20 pages on", Path::After("/admin/audit".into(), 20)),
         ("audit, half way down", is(format!("/admin/audit?before={}", amount.records / 2))),
         ("audit, common kind", is("/admin/audit?kind=token.issued".into())),
-        ("audit, common kind, half way down", is(format!("/admin/audit?kind=token.issued&before={}", amount.records / 200 * 100 + 7))),
+        (
+            "audit, common kind, half way down",
+            is(format!("/admin/audit?kind=token.issued&before={}", amount.records / 200 * 100 + 7)),
+        ),
         ("audit, rare kind", is("/admin/audit?kind=refresh.reused".into())),
         ("audit, kind that never happened", is("/admin/audit?kind=passkey.counter".into())),
         ("audit of a person", is(format!("/admin/audit?person={person}"))),
@@ -100,9 +106,15 @@ fn pages(amount: &Amount) -> Vec<(&'static str, Path)> {
         ("audit of an app that few use", is(format!("/admin/audit?app={rare}"))),
         ("audit of an app, rare kind", is(format!("/admin/audit?app={app}&kind=refresh.reused"))),
         ("audit at a server", is(format!("/admin/audit?server={server}"))),
-        ("audit at a server where nothing happened", is("/admin/audit?server=01900000-0000-7000-8000-000000000000".into())),
+        (
+            "audit at a server where nothing happened",
+            is("/admin/audit?server=01900000-0000-7000-8000-000000000000".into()),
+        ),
         ("audit under an approval", is(format!("/admin/audit?grant={grant}"))),
-        ("audit under an approval that is gone", is("/admin/audit?grant=01900000-0000-7000-8000-000000000000".into())),
+        (
+            "audit under an approval that is gone",
+            is("/admin/audit?grant=01900000-0000-7000-8000-000000000000".into()),
+        ),
         ("audit, common address", is("/admin/audit?q=203.0.113.7".into())),
         ("audit, unknown address", is("/admin/audit?q=192.0.2.7".into())),
         ("audit, common kind, unknown address", is("/admin/audit?q=192.0.2.7&kind=token.issued".into())),
@@ -116,12 +128,15 @@ fn pages(amount: &Amount) -> Vec<(&'static str, Path)> {
         ("search: a record", is(format!("/admin/search?q={record}"))),
         ("search: a request", is(format!("/admin/search?q={asked}"))),
         ("search: an id of nothing", is("/admin/search?q=01900000-0000-7000-8000-000000000000".into())),
-        ("export of people, to its first bytes", is("/admin/people/export?format=csv".into())),
-        ("export of apps, to its first bytes", is("/admin/apps/export?format=csv".into())),
-        ("export of access, to its first bytes", is("/admin/access/export?format=jsonl".into())),
-        ("export of sign-ins, to its first bytes", is("/admin/sessions/export?format=csv".into())),
-        ("export of audit, to its first bytes", is("/admin/audit/export?format=jsonl".into())),
-        ("export of audit, rare, to its first bytes", is("/admin/audit/export?format=csv&kind=refresh.reused".into())),
+        ("export of people, to its first bytes", is("/admin/export/people?format=csv".into())),
+        ("export of apps, to its first bytes", is("/admin/export/apps?format=csv".into())),
+        ("export of access, to its first bytes", is("/admin/export/access?format=jsonl".into())),
+        ("export of sign-ins, to its first bytes", is("/admin/export/sessions?format=csv".into())),
+        ("export of audit, to its first bytes", is("/admin/export/audit?format=jsonl".into())),
+        (
+            "export of audit, rare, to its first bytes",
+            is("/admin/export/audit?format=csv&kind=refresh.reused".into()),
+        ),
     ]
 }
 
@@ -149,7 +164,7 @@ async fn get(http: &Client, url: &str) -> Option<Duration> {
     if !answer.status().is_success() {
         return None;
     }
-    if url.contains("/export?") {
+    if url.contains("/export/") {
         answer.chunk().await.unwrap();
         return Some(began.elapsed());
     }

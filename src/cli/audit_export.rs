@@ -1,6 +1,5 @@
 //! `postern audit export`: records for elsewhere, page by page, so that a log of any length needs little memory.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -17,6 +16,7 @@ use crate::flow::audit_chain::hex;
 use crate::flow::core::Core;
 use crate::storage::audit::AuditFilter;
 use crate::storage::audit_chain::Chained;
+use crate::types::csv;
 
 /// The members of a record that are columns of a CSV file.
 const COLUMNS: [&str; 10] = [
@@ -90,38 +90,8 @@ fn whole(chained: &Chained) -> Value {
 
 fn row(chained: &Chained) -> String {
     let value = record(&chained.event);
-    let mut line = String::new();
-    for name in COLUMNS {
-        let text = match value.get(name) {
-            Some(Value::String(text)) => text.clone(),
-            None | Some(Value::Null) => String::new(),
-            Some(other) => other.to_string(),
-        };
-        line.push_str(&cell(&text));
-        line.push(',');
-    }
-    // Writing into a String cannot fail.
-    let _ = write!(line, "{},{},{}\r\n", chained.lane, chained.position, hex(&chained.hash));
-    line
-}
-
-/// A cell (RFC 4180 §2). One that a spreadsheet would take for a formula gets an apostrophe before it: names and addresses
-/// come from strangers.
-fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let safe = if formula { format!("'{text}") } else { text.to_owned() };
-    if safe.contains([',', '"', '\n', '\r']) { format!("\"{}\"", safe.replace('"', "\"\"")) } else { safe }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_text_for_every_reader() {
-        assert_eq!(cell("plain"), "plain");
-        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(cell("=HYPERLINK(\"http://evil\")"), "\"'=HYPERLINK(\"\"http://evil\"\")\"");
-        assert_eq!(cell("@sum"), "'@sum");
-    }
+    let mut cells: Vec<String> =
+        COLUMNS.iter().map(|name| value.get(*name).map_or_else(String::new, csv::text)).collect();
+    cells.extend([chained.lane.to_string(), chained.position.to_string(), hex(&chained.hash)]);
+    csv::line(cells.iter().map(String::as_str))
 }

@@ -77,7 +77,8 @@ async fn scope(core: &Core, args: &EvidenceArgs) -> Result<Scope, CliError> {
 }
 
 pub(super) fn verify(file: &Path, keys: Option<&Path>) -> Result<Said, CliError> {
-    let unread = |path: &Path, error: io::Error| CliError::Failed(format!("cannot read {}: {error}", path.display()));
+    let unread =
+        |path: &Path, error: io::Error| CliError::Failed(format!("cannot read {}: {error}", path.display()));
     let trusted = match keys {
         None => None,
         Some(path) => {

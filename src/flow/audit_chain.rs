@@ -169,8 +169,11 @@ fn next(key: &AuditKey, previous: &Hash, record: &Chained) -> Result<Hash, &'sta
             return Err("its address or detail has been changed");
         }
     } else {
-        let place = Hash::try_from(record.hash.as_slice())
-            .map(|hash| Head { lane: record.lane, count: record.position, hash });
+        let place = Hash::try_from(record.hash.as_slice()).map(|hash| Head {
+            lane: record.lane,
+            count: record.position,
+            hash,
+        });
         let by_right = place.is_ok_and(|place| {
             record.erased.as_ref().is_some_and(|mac| key.verifies(Mark::Erasure, &place, mac))
         });

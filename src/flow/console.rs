@@ -1,20 +1,19 @@
 //! What the console shows: lists with the names that belong to them, and how often things have happened lately.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use crate::storage::audit::{self, AuditFilter};
+use crate::storage::audit_chain::Chained;
 use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, Tx, audit_chain, clients, console, sessions, users};
+use crate::storage::{StoreError, Tx, clients, console, sessions, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, ClientId};
 use crate::types::grant::Grant;
 use crate::types::id::{GrantId, SessionId, UserId};
 use crate::types::policy::CONSOLE_PAGE;
 use crate::types::session::Session;
-use crate::types::time::Timestamp;
 use crate::types::user::User;
 
 /// The people and apps that the rows of a page name.
@@ -136,25 +135,45 @@ pub async fn end_session(core: &Core, caller: &Caller, id: SessionId) -> Result<
         .await?)
 }
 
-/// Audit records, newest first; as many as the filter says, or one page.
+/// Audit records, newest first; as many as the filter says, or one page. Where there is more to look through than one page
+/// may, it has fewer, and says where to go on.
 ///
 /// # Errors
 /// A fault.
 pub async fn events(core: &Core, filter: AuditFilter) -> Result<(Page<AuditEvent, i64>, Names), Fault> {
     let limit = filter.limit.unwrap_or(CONSOLE_PAGE);
-    let (rows, names) = core
+    let (rows, next, names) = core
         .store
         .read(move |tx| {
-            let filter = AuditFilter { limit: Some(limit + 1), ..filter };
-            let rows = audit::page(tx, &filter)?;
+            let (rows, next) = audit::look(tx, &filter, limit)?;
             let people = rows.iter().filter_map(|(_, event)| event.user_id);
             let apps = rows.iter().filter_map(|(_, event)| event.client_id.clone());
             let names = names(tx, people, apps)?;
-            Ok((rows, names))
+            Ok((rows, next, names))
         })
         .await?;
-    let page = Page::of(rows, limit, |(place, _)| *place);
-    Ok((Page { rows: page.rows.into_iter().map(|(_, event)| event).collect(), next: page.next }, names))
+    Ok((Page { rows: rows.into_iter().map(|(_, event)| event).collect(), next }, names))
+}
+
+/// [`events`] with their places in the chain.
+///
+/// # Errors
+/// A fault.
+pub async fn chained(
+    core: &Core,
+    filter: AuditFilter,
+    limit: i64,
+) -> Result<(Page<Chained, i64>, Names), Fault> {
+    Ok(core
+        .store
+        .read(move |tx| {
+            let (rows, next) = audit::look_chained(tx, &filter, limit)?;
+            let rows: Vec<Chained> = rows.into_iter().map(|(_, record)| record).collect();
+            let people = rows.iter().filter_map(|record| record.event.user_id);
+            let names = names(tx, people, std::iter::empty())?;
+            Ok((Page { rows, next }, names))
+        })
+        .await?)
 }
 
 fn names(
@@ -221,74 +240,6 @@ pub async fn app(
             Ok(Some((client, clients::documents(tx, &id, CONSOLE_PAGE)?)))
         })
         .await?)
-}
-
-/// How often some things happened, in equal steps up to now, oldest first.
-#[derive(Clone, Debug)]
-pub struct Series {
-    /// What is counted together.
-    pub kinds: &'static [AuditKind],
-    /// One count a step.
-    pub counts: Vec<i64>,
-}
-
-/// What the overview tells.
-#[derive(Clone, Debug)]
-pub struct Overview {
-    /// The last day, by hours.
-    pub day: Vec<Series>,
-    /// The last week, by days.
-    pub week: Vec<Series>,
-    /// Browsers seen within the last hour.
-    pub active: i64,
-    /// When the audit log was last signed.
-    pub signed_at: Option<Timestamp>,
-}
-
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
-
-/// Counts what an overview shows.
-///
-/// # Errors
-/// A fault.
-pub async fn overview(core: &Core, groups: &'static [&'static [AuditKind]]) -> Result<Overview, Fault> {
-    let now = core.now();
-    Ok(core
-        .store
-        .read(move |tx| {
-            Ok(Overview {
-                day: count(tx, groups, now, (HOUR, 24))?,
-                week: count(tx, groups, now, (DAY, 7))?,
-                active: console::sessions_seen(tx, now.minus(HOUR))?,
-                signed_at: audit_chain::newest_checkpoint(tx)?,
-            })
-        })
-        .await?)
-}
-
-fn count(
-    tx: &mut Tx<'_>,
-    groups: &'static [&'static [AuditKind]],
-    now: Timestamp,
-    (step, steps): (Duration, u32),
-) -> Result<Vec<Series>, StoreError> {
-    let mut all = Vec::with_capacity(groups.len());
-    for kinds in groups.iter().copied() {
-        let mut counts = Vec::new();
-        for back in (0..steps).rev() {
-            let (from, to) = (now.minus(step * (back + 1)), now.minus(step * back));
-            // The last step ends after the present, so that what happens now is in it.
-            let to = if back == 0 { to.plus(Duration::from_secs(1)) } else { to };
-            let mut total = 0;
-            for kind in kinds {
-                total += console::happened(tx, *kind, from, to)?;
-            }
-            counts.push(total);
-        }
-        all.push(Series { kinds, counts });
-    }
-    Ok(all)
 }
 
 /// Whether this person is the only administrator who could still sign in.

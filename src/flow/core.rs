@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Fault;
 use super::live::{Live, View};
+use super::overview::Course;
 use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
@@ -63,6 +64,8 @@ pub struct Core {
     pub usage: Usage,
     /// Up to when this node's detectors have looked; none before their first look.
     pub watched: Mutex<Option<Timestamp>>,
+    /// What this node has counted for the overview.
+    pub course: Mutex<Course>,
     /// Places in the status lists that this node has reserved and not used.
     pub status_indexes: Mutex<Vec<i64>>,
 }

@@ -87,13 +87,7 @@ async fn step(core: &Core, person: &User, range: (i64, i64)) -> Result<u64, Faul
 }
 
 /// The newest records, the rows, and the record of it all, in one transaction.
-async fn finish(
-    core: &Core,
-    caller: &Caller,
-    person: User,
-    from: i64,
-    so_far: u64,
-) -> Result<u64, Fault> {
+async fn finish(core: &Core, caller: &Caller, person: User, from: i64, so_far: u64) -> Result<u64, Fault> {
     let now = core.now();
     let key = core.store.audit_key().clone();
     let caller = Caller {

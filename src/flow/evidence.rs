@@ -312,8 +312,7 @@ impl Bundle {
             return Ok(());
         }
         let limit = left.min(AUDIT_WALK);
-        let records =
-            core.store.read(move |tx| audit_chain::walk(tx, span.lane, span.from, limit)).await?;
+        let records = core.store.read(move |tx| audit_chain::walk(tx, span.lane, span.from, limit)).await?;
         let mut from = span.from;
         for record in &records {
             if record.position != from {
@@ -350,7 +349,8 @@ fn span(tx: &mut Tx<'_>, end: &Head, since: Timestamp, until: Timestamp) -> Resu
         begin.hash
     } else {
         let before = audit_chain::walk(tx, lane, from - 1, 1)?;
-        let hash = before.first().filter(|record| record.position == from - 1).map(|record| record.hash.clone());
+        let hash =
+            before.first().filter(|record| record.position == from - 1).map(|record| record.hash.clone());
         hash.and_then(|hash| Hash::try_from(hash.as_slice()).ok())
             .ok_or_else(|| StoreError::Database("a record of the audit log is missing".to_owned()))?
     };

@@ -249,7 +249,8 @@ impl Reader {
                 piece.at.count
             ));
         }
-        let committed = Hash::try_from(record.commitment.as_slice()).map_err(|_| "the commitment is no hash")?;
+        let committed =
+            Hash::try_from(record.commitment.as_slice()).map_err(|_| "the commitment is no hash")?;
         if let Some(opening) = &record.opening {
             let opened = commitment(&opening.salt, record.event.address.as_deref(), &opening.detail);
             if opened != committed {
@@ -309,10 +310,8 @@ fn place(value: &Value) -> Option<Head> {
 }
 
 fn unhex(text: &str) -> Option<Hash> {
-    let bytes: Option<Vec<u8>> = (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect();
+    let bytes: Option<Vec<u8>> =
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
     Hash::try_from(bytes?.as_slice()).ok()
 }
 

@@ -4,14 +4,15 @@ use diesel::prelude::*;
 
 use super::audit_chain::{Chained, Opening};
 use super::error::StoreError;
+use super::grants;
 use super::row::{json, need};
 use super::schema::audit_event as table;
 use super::store::Tx;
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
 use crate::types::client::ClientId;
-use crate::types::id::{AuditId, GrantId, ResourceId, UserId};
-use crate::types::policy::AUDIT_LOOK;
+use crate::types::id::{AuditId, GrantId, ResourceId, UserId, made_at};
+use crate::types::policy::{AUDIT_LOOK, ID_MARGIN};
 use crate::types::tally::Tally;
 use crate::types::time::Timestamp;
 
@@ -133,6 +134,21 @@ pub fn look_chained(
     filter: &AuditFilter,
     limit: i64,
 ) -> Result<(Vec<(i64, Chained)>, Option<i64>), StoreError> {
+    let mut filter = filter.clone();
+    // An approval names its person and app, by which its records are found; none is older than it.
+    if let Some(id) = filter.grant_id {
+        if let Some(grant) = grants::find(tx, id)? {
+            filter.user_id = filter.user_id.or(grant.user_id);
+            filter.client_id = filter.client_id.or(Some(grant.client_id));
+        }
+        filter.since = filter.since.max(made_at(&id.to_string()).map(|at| at.minus(ID_MARGIN)));
+    }
+    if filter.request_id.is_some() && filter.before.is_none() {
+        let found = near(tx, &filter, limit)?;
+        if !found.is_empty() {
+            return Ok((found, None));
+        }
+    }
     let asked = AuditFilter { limit: Some(limit + 1), ..filter.clone() };
     let mut bound = None;
     let mut found = if filter.is_indexed() {
@@ -168,6 +184,42 @@ pub fn look_chained(
     let found: Result<Vec<_>, StoreError> =
         found.into_iter().map(|row| Ok((row.0, read_chained(row)?))).collect();
     Ok((found?, next))
+}
+
+/// The record with this id, whose moment its id tells.
+///
+/// # Errors
+/// A fault of the database.
+pub fn by_id(tx: &mut Tx<'_>, id: AuditId) -> Result<Option<AuditEvent>, StoreError> {
+    let text = id.to_string();
+    let Some(at) = made_at(&text) else { return Ok(None) };
+    let filter = AuditFilter {
+        since: Some(at.minus(ID_MARGIN)),
+        until: Some(at.plus(ID_MARGIN)),
+        ..AuditFilter::default()
+    };
+    let row: Option<ChainedRow> =
+        narrowed(&filter).filter(table::id.eq(text)).limit(1).get_result(tx.connection()).optional()?;
+    Ok(row.map(read_chained).transpose()?.map(|found| found.event))
+}
+
+/// The first records of a request, whose moment its id tells.
+///
+/// # Errors
+/// A fault of the database.
+pub fn of_request(tx: &mut Tx<'_>, filter: &AuditFilter, limit: i64) -> Result<Vec<AuditEvent>, StoreError> {
+    Ok(near(tx, filter, limit)?.into_iter().map(|(_, chained)| chained.event).collect())
+}
+
+fn near(tx: &mut Tx<'_>, filter: &AuditFilter, limit: i64) -> Result<Vec<(i64, Chained)>, StoreError> {
+    let Some(at) = filter.request_id.as_deref().and_then(made_at) else { return Ok(Vec::new()) };
+    let near = AuditFilter {
+        since: filter.since.max(Some(at.minus(ID_MARGIN))),
+        until: Some(filter.until.map_or(at.plus(ID_MARGIN), |until| until.min(at.plus(ID_MARGIN)))),
+        limit: Some(limit),
+        ..filter.clone()
+    };
+    rows(tx, &near)?.into_iter().map(|row| Ok((row.0, read_chained(row)?))).collect()
 }
 
 /// The next records that are meant after a place in the order of arrival, oldest first, with their places in the chain.

@@ -218,7 +218,8 @@ pub fn stray(tx: &mut Tx<'_>) -> Result<Option<(i64, i64)>, StoreError> {
     }
     let begins = anchors(tx)?;
     for lane in lanes {
-        let from = begins.iter().find(|anchor| anchor.head.lane == lane).map_or(0, |anchor| anchor.head.count);
+        let from =
+            begins.iter().find(|anchor| anchor.head.lane == lane).map_or(0, |anchor| anchor.head.count);
         let before: Option<i64> = audit_event::table
             .filter(audit_event::lane.eq(lane))
             .filter(audit_event::position.lt(from))
@@ -268,11 +269,8 @@ pub fn checkpoint_after(
 /// # Errors
 /// A fault of the database.
 pub fn keep_key(tx: &mut Tx<'_>, kid: &str, public_jwk: &str, now: Timestamp) -> Result<(), StoreError> {
-    let known: Option<String> = checkpoint_key::table
-        .find(kid)
-        .select(checkpoint_key::kid)
-        .get_result(tx.connection())
-        .optional()?;
+    let known: Option<String> =
+        checkpoint_key::table.find(kid).select(checkpoint_key::kid).get_result(tx.connection()).optional()?;
     if known.is_none() {
         diesel::insert_into(checkpoint_key::table)
             .values((

@@ -1,9 +1,11 @@
 //! Pages of the console's lists. Every one goes on from a key, so that the hundredth page costs what the first does.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 
+use super::dialect::on_either;
 use super::error::StoreError;
-use super::schema::{access_grant, audit_event, client, session, users};
+use super::schema::{access_grant, client, session, users};
 use super::store::Tx;
 use super::{clients, grants, sessions, users as people};
 use crate::types::audit::AuditKind;
@@ -135,17 +137,36 @@ pub fn sessions_seen(tx: &mut Tx<'_>, since: Timestamp) -> Result<i64, StoreErro
     Ok(session::table.filter(session::last_seen_at.ge(since.micros())).count().get_result(tx.connection())?)
 }
 
-/// How often something happened in `[from, to)`.
+/// How often these things have happened since a moment, by steps of so many microseconds: what, the number of the step since
+/// the epoch, and how often.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn happened(tx: &mut Tx<'_>, kind: AuditKind, from: Timestamp, to: Timestamp) -> Result<i64, StoreError> {
-    Ok(audit_event::table
-        .filter(audit_event::kind.eq(kind.as_str()))
-        .filter(audit_event::at.ge(from.micros()))
-        .filter(audit_event::at.lt(to.micros()))
-        .count()
-        .get_result(tx.connection())?)
+pub fn happened(
+    tx: &mut Tx<'_>,
+    kinds: &[AuditKind],
+    from: Timestamp,
+    step: i64,
+) -> Result<Vec<(AuditKind, i64, i64)>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        place: i64,
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let mut all = Vec::new();
+    for kind in kinds {
+        let sql = "SELECT at / $1 AS place, count(*) AS count FROM audit_event WHERE kind = $2 AND at >= $3 \
+                   GROUP BY at / $1";
+        let rows: Vec<Count> = on_either!(tx, c => diesel::sql_query(sql)
+            .bind::<BigInt, _>(step)
+            .bind::<Text, _>(kind.as_str())
+            .bind::<BigInt, _>(from.micros())
+            .load(c))?;
+        all.extend(rows.into_iter().map(|row| (*kind, row.place, row.count)));
+    }
+    Ok(all)
 }
 
 /// How many administrators could sign in.

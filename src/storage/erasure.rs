@@ -185,9 +185,8 @@ fn name_no_more(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), Store
             ))
             .execute(tx.connection())?;
     }
-    let alerts: Vec<(String, String, Option<String>)> = alert::table
-        .select((alert::id, alert::outcome, alert::acknowledged_by))
-        .load(tx.connection())?;
+    let alerts: Vec<(String, String, Option<String>)> =
+        alert::table.select((alert::id, alert::outcome, alert::acknowledged_by)).load(tx.connection())?;
     for (id, outcome, by) in alerts {
         if !std::iter::once(&outcome).chain(by.as_ref()).any(|text| mention::names(text, &user.email)) {
             continue;

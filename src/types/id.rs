@@ -16,6 +16,18 @@ fn uuid_v7(now: Timestamp, rng: &dyn Rng) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid()
 }
 
+/// When a UUIDv7 was made, to the millisecond; `None` for another text.
+#[must_use]
+pub fn made_at(text: &str) -> Option<Timestamp> {
+    let id = Uuid::try_parse(text).ok()?;
+    if id.get_version_num() != 7 {
+        return None;
+    }
+    let (seconds, nanos) = id.get_timestamp()?.to_unix();
+    let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+    Some(Timestamp::from_micros(micros.checked_add(i64::from(nanos / 1_000))?))
+}
+
 macro_rules! typed_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

@@ -6,6 +6,7 @@ pub mod alert;
 pub mod audit;
 pub mod audit_chain;
 pub mod client;
+pub mod csv;
 pub mod cut;
 pub mod duration;
 pub mod factor;

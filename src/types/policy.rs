@@ -119,6 +119,8 @@ fixed! {
     AUDIT_WALK: i64 = 1_000;
     /// Records that a page of the console looks through at most where no index finds what it is to show.
     AUDIT_LOOK: i64 = 50_000;
+    /// How far from the moment that an id tells its audit records are looked for.
+    ID_MARGIN: Duration = Duration::from_secs(30);
     /// Records of the audit log that an erasure looks at in one transaction.
     ERASURE_STEP: i64 = 5_000;
     /// Rows of a list that are read at once while it is exported.

@@ -6,10 +6,12 @@ mod alerts;
 mod apps;
 mod audit;
 mod cuts;
+mod export;
 mod overview;
 mod people;
 mod rules;
 mod server_forms;
+mod search;
 mod servers;
 mod sessions;
 mod who;
@@ -23,10 +25,12 @@ pub use alerts::{acknowledge, list as alerts};
 pub use apps::{get as app, list as apps, post as change_app};
 pub use audit::get as audit;
 pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
+pub use export::{evidence, list as export};
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
 pub use rules::{get as rule, post as set_rule};
 pub use server_forms::post as change_server;
+pub use search::get as find;
 pub use servers::{get as server, keys, list as servers, rotate};
 pub use sessions::list as sessions;
 pub use who::get as who;
@@ -121,6 +125,8 @@ impl<'a> Desk<'a> {
             done,
             refused,
             search: None,
+            sought: String::new(),
+            exports: Vec::new(),
             numbers: Vec::new(),
             facts: Vec::new(),
             tables: Vec::new(),
@@ -157,6 +163,19 @@ impl<'a> Desk<'a> {
         format!("{}/admin{path}", self.site.shell.base)
     }
 
+    /// Where a list, narrowed by `query`, is downloaded.
+    fn exports(&self, list: &str, query: &str) -> Vec<(&'static str, String)> {
+        let and = if query.is_empty() { "" } else { "&" };
+        [("CSV", "csv"), ("JSON Lines", "jsonl")]
+            .map(|(words, format)| (words, self.at(&format!("/export/{list}?format={format}{and}{query}"))))
+            .to_vec()
+    }
+
+    /// Where evidence, narrowed by `query`, is downloaded.
+    fn evidence(&self, query: &str) -> String {
+        self.at(&format!("/export/evidence?{query}"))
+    }
+
     fn named(&self, words: impl Into<String>, path: &str) -> Cell {
         Cell { words: words.into(), link: Some(self.at(path)), ..Cell::default() }
     }
@@ -178,7 +197,7 @@ impl<'a> Desk<'a> {
 }
 
 /// What was done, by the code that stands in the address after it.
-const DONE: [(&str, &str); 10] = [
+const DONE: &[(&str, &str)] = &[
     ("changed", "Saved. It is in force everywhere within a second."),
     ("noted", "Noted."),
     ("off", "Switched off. Every sign-in and every token is dead."),
@@ -189,13 +208,15 @@ const DONE: [(&str, &str); 10] = [
     ("rotated", "The next key is published and will take over."),
     ("cut", "Cut. It is in force everywhere within a second."),
     ("undone", "Undone."),
+    ("erased", "Erased. The audit log says that it was done, and stays provable."),
 ];
 
 /// Why something was not done.
-const REFUSED: [(&str, &str); 3] = [
+const REFUSED: [(&str, &str); 4] = [
     ("last", "Not done: this is the last administrator who can sign in."),
     ("gone", "Not done: it is not there any more."),
     ("reason", "Not done: say why, so that the log can tell."),
+    ("confirm", "Not done: the e-mail address was not the one of this person."),
 ];
 
 /// The path of an app's page; an id may be an address itself.

@@ -9,7 +9,10 @@ use serde_json::json;
 
 use crate::harness::{Browser, EMAIL, Node, PASSWORD, Page};
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 15] = [
+    "/admin/search",
+    "/admin/search?q=ana",
+    "/admin/search?q=01900000-0000-7000-8000-000000000000",
     "/admin/alerts",
     "/admin/cut",
     "/admin/cut?q=ana%40example.com",
@@ -98,6 +101,7 @@ impl World {
             act(&person, &person, "disable"),
             act(&person, &person, "enable"),
             act(&person, &person, "role"),
+            act(&person, &person, "erase"),
             off,
             (
                 format!("/admin/cut?kind=person&value={}", self.person),

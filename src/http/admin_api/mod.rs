@@ -12,6 +12,7 @@ mod openapi;
 mod operation;
 mod people;
 mod problem;
+mod search;
 mod servers;
 mod sessions;
 mod shapes;
@@ -50,6 +51,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         inactivity::OPERATIONS,
         keys::OPERATIONS,
         audit::OPERATIONS,
+        search::OPERATIONS,
     ]
     .into_iter()
     .flatten()

@@ -6,9 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, CURSOR, Call, Kind, LIMIT, Operation, Rows, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::{Approval, CutShown, Person, words};
+use crate::flow::erase as flow_erase;
 use crate::flow::offboard;
 use crate::flow::people::{self, NewUser};
 use crate::flow::{console, roles};
+use crate::storage::erasure::Traces;
 use crate::types::admin::Permission;
 use crate::types::id::UserId;
 use crate::types::secret::Secret;
@@ -92,7 +94,71 @@ pub const OPERATIONS: &[Operation] = &[
         done: (200, Some(shape::<Offboarded>)),
         run: |call| Box::pin(leave(call)),
     },
+    Operation {
+        verb: Verb::Get,
+        path: "/people/{id}/erase",
+        id: "previewErasure",
+        about: "What an erasure of this person would hit. Nothing is erased.",
+        needs: Permission::Read,
+        query: &[],
+        body: None,
+        done: (200, Some(shape::<TracesShown>)),
+        run: |call| Box::pin(preview(call)),
+    },
+    Operation {
+        verb: Verb::Post,
+        path: "/people/{id}/erase",
+        id: "erasePerson",
+        about: "Erase everything that is known of a person: the account, approvals, sign-ins, passkeys, and address and detail of every audit record that concerns or names them. The audit log stays provable. There is no way back.",
+        needs: Permission::Write,
+        query: &[],
+        body: Some(shape::<Erasure>),
+        done: (200, Some(shape::<ErasedShown>)),
+        run: |call| Box::pin(erase(call)),
+    },
 ];
+
+/// Whom to erase, to be sure.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Erasure {
+    /// Their e-mail address.
+    #[schemars(length(min = 1, max = 254))]
+    email: String,
+}
+
+/// What there is of a person.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Traces")]
+struct TracesShown {
+    /// Approvals, those that have ended included.
+    grants: i64,
+    /// Sign-ins.
+    sessions: i64,
+    /// Passkeys.
+    passkeys: i64,
+    /// Audit records that concern them.
+    records: i64,
+}
+
+impl From<Traces> for TracesShown {
+    fn from(traces: Traces) -> Self {
+        let Traces { grants, sessions, passkeys, records } = traces;
+        Self { grants, sessions, passkeys, records }
+    }
+}
+
+/// What was erased.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Erased")]
+struct ErasedShown {
+    /// What there was.
+    traces: TracesShown,
+    /// Audit records whose content was destroyed, those that only named the person included.
+    records: u64,
+    /// Whether the database’s file was rewritten, so that nothing is left in its free pages.
+    compacted: bool,
+}
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
@@ -298,6 +364,27 @@ async fn access(call: Call) -> Result<Answer, Problem> {
         });
     }
     Answer::of(&all)
+}
+
+async fn preview(call: Call) -> Result<Answer, Problem> {
+    let user = person(&call).await?;
+    Answer::of(&TracesShown::from(flow_erase::preview(&call.core, user.id).await?))
+}
+
+async fn erase(call: Call) -> Result<Answer, Problem> {
+    let asked: Erasure = call.read()?;
+    let user = person(&call).await?;
+    if asked.email.trim().to_lowercase() != user.email.to_lowercase() {
+        return Err(Problem::bad("email is not the address of this person; nothing was erased"));
+    }
+    if console::is_last_administrator(&call.core, &user).await? {
+        return Err(Problem::conflict(
+            "last_administrator",
+            "This is the last administrator who can sign in.",
+        ));
+    }
+    let done = flow_erase::erase(&call.core, &call.caller, call.by.clone(), user.id).await?;
+    Answer::of(&ErasedShown { traces: done.traces.into(), records: done.records, compacted: done.compacted })
 }
 
 async fn leave(call: Call) -> Result<Answer, Problem> {

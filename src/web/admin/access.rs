@@ -47,6 +47,12 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 value: vec![desk.named(other.0, &format!("/access?{query}{}", other.1))],
             }];
             let query = if ended { format!("{query}&ended=1") } else { query };
+            let asked = [("person", &person), ("app", &app), ("server", &server)];
+            let mut asked: Vec<(&str, &str)> =
+                asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            asked.push(("ended", if ended { "1" } else { "" }));
+            asked.retain(|(_, value)| !value.is_empty());
+            view.exports = desk.exports("access", &pairs(&asked));
             view.tables.push(access_table(&desk, "", &found, &names, &query));
             Ok(desk.show(view))
         }

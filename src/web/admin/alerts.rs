@@ -51,6 +51,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                     happens(rule),
                 ]);
             }
+            view.exports = desk.exports("alerts", "");
             view.tables = vec![now, before, looking];
             Ok(desk.show(view))
         }

@@ -49,6 +49,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 "Apps",
                 "Every app that has registered or was added, and where its identity comes from.",
             );
+            view.exports = desk.exports("apps", &pairs(&[("q", &wanted)]));
             view.search = Some(search("Name, id or address has", wanted));
             view.tables.push(rows);
             Ok(desk.show(view))
@@ -100,6 +101,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
             let filter = AuditFilter { client_id: Some(id.clone()), ..AuditFilter::default() };
             let (events, names) = console::events(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
             view.tables.push(audit_table(&desk, "What happened lately", &events, &names, &query));
+            view.exports = vec![("evidence of the last 24 hours", desk.evidence(&query))];
             view.acts = acts(&client);
             Ok(desk.show(view))
         }

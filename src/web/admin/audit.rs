@@ -19,22 +19,9 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
         async {
             let desk = Desk::open(&request, &core, &site).await?;
             let wanted = desk.asked("q");
-            let names = ["kind", "person", "app", "server", "grant"];
-            let asked: Vec<(&str, String)> = names.iter().map(|name| (*name, desk.asked(name))).collect();
-            let of = |name: &str| asked.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value.as_str());
-            let word = wanted.trim();
-            let filter = AuditFilter {
-                kind: AuditKind::parse(of("kind")).or_else(|| AuditKind::parse(word)),
-                user_id: UserId::parse(of("person")),
-                client_id: ClientId::parse(of("app")),
-                resource_id: ResourceId::parse(of("server")),
-                grant_id: GrantId::parse(of("grant")),
-                address: word.parse::<std::net::IpAddr>().ok().map(|address| address.to_string()),
-                request_id: uuid_like(word).then(|| word.to_owned()),
-                before: desk.asked("before").parse().ok(),
-                ..AuditFilter::default()
-            };
-            let understood = word.is_empty() || filter.kind.is_some() || filter.address.is_some() || filter.request_id.is_some();
+            let asked: Vec<(&str, String)> = NAMES.iter().map(|name| (*name, desk.asked(name))).collect();
+            let filter = filter_of(&desk);
+            let understood = understood(&desk, &filter);
             let mut view = desk.blank(
                 "audit",
                 "Audit log",
@@ -46,7 +33,10 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 let mut all: Vec<(&str, &str)> = asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
                 all.push(("q", &wanted));
                 all.retain(|(_, value)| !value.is_empty());
-                view.tables.push(audit_table(&desk, "", &events, &names, &pairs(&all)));
+                let query = pairs(&all);
+                view.exports = desk.exports("audit", &query);
+                view.exports.push(("evidence of the last 24 hours", desk.evidence(&query)));
+                view.tables.push(audit_table(&desk, "", &events, &names, &query));
             } else {
                 let kinds: Vec<&str> = AuditKind::ALL.iter().map(|kind| kind.as_str()).collect();
                 view.facts.push(fact("Kinds that there are", said(kinds.join(", "))));
@@ -55,6 +45,38 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
         }
         .await,
     )
+}
+
+/// What the log may be narrowed to besides what is typed.
+const NAMES: [&str; 5] = ["kind", "person", "app", "server", "grant"];
+
+/// What a page of the log is narrowed to.
+pub(super) fn filter_of(desk: &Desk<'_>) -> AuditFilter {
+    let wanted = desk.asked("q");
+    let word = wanted.trim();
+    AuditFilter {
+        kind: AuditKind::parse(&desk.asked("kind")).or_else(|| AuditKind::parse(word)),
+        user_id: UserId::parse(&desk.asked("person")),
+        client_id: ClientId::parse(&desk.asked("app")),
+        resource_id: ResourceId::parse(&desk.asked("server")),
+        grant_id: GrantId::parse(&desk.asked("grant")),
+        address: word.parse::<std::net::IpAddr>().ok().map(|address| address.to_string()),
+        request_id: uuid_like(word).then(|| word.to_owned()),
+        before: desk.asked("before").parse().ok(),
+        ..AuditFilter::default()
+    }
+}
+
+/// Whether everything that was asked for is in the filter; less would show more than was meant.
+pub(super) fn understood(desk: &Desk<'_>, filter: &AuditFilter) -> bool {
+    let fine = |name: &str, known: bool| known || desk.asked(name).is_empty();
+    let word = filter.kind.is_some() || filter.address.is_some() || filter.request_id.is_some();
+    (word || desk.asked("q").trim().is_empty())
+        && fine("kind", filter.kind.is_some())
+        && fine("person", filter.user_id.is_some())
+        && fine("app", filter.client_id.is_some())
+        && fine("server", filter.resource_id.is_some())
+        && fine("grant", filter.grant_id.is_some())
 }
 
 fn uuid_like(text: &str) -> bool {

@@ -60,6 +60,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 }
             }
             let cuts = flow_cut::list(&core, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
+            view.exports = desk.exports("cut", "");
             view.tables.push(cuts_table(&desk, &cuts));
             Ok(desk.show(view))
         }
@@ -134,6 +135,7 @@ pub async fn one(
             ]);
             view.facts.extend(cut.until.map(|until| fact("Until", at(until))));
             view.facts.extend(cut.undone_at.map(|undone| fact("Undone", at(undone))));
+            view.exports = vec![("evidence", desk.evidence(&pairs(&[("cut", &cut.id.to_string())])))];
             if cut.can_be_undone(desk.now()) {
                 view.acts.push(Act {
                     title: "Undo",

@@ -4,8 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Desk, either, fact, said, table};
 use crate::flow::alerts;
-use crate::flow::console::{self, Series};
 use crate::flow::core::Core;
+use crate::flow::overview::{self, Series};
 use crate::types::audit::AuditKind;
 use crate::web::site::Site;
 use crate::web::view::console::{Bar, Number};
@@ -31,7 +31,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let seen = console::overview(&core, &KINDS).await.map_err(|cause| desk.fault(&cause))?;
+            let seen = overview::overview(&core, &KINDS).await.map_err(|cause| desk.fault(&cause))?;
             let wrong: i64 = seen.day.last().map_or(0, |series| series.counts.iter().sum());
             let lead = match wrong {
                 0 => "Nothing points to theft in the last 24 hours.".to_owned(),

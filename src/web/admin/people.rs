@@ -6,8 +6,10 @@ use super::access::access_table;
 use super::audit::audit_table;
 use super::cuts::way;
 use super::{Desk, at, either, fact, marked, said, search, table};
-use crate::flow::core::Core;
 use crate::flow::inactivity::Outlook;
+use crate::flow::core::{Caller, Core};
+use crate::flow::cut::By;
+use crate::flow::erase as flow_erase;
 use crate::flow::people::OrderError;
 use crate::flow::{access as flow_access, console, inactivity, people, roles};
 use crate::storage::audit::AuditFilter;
@@ -47,6 +49,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 .next
                 .map(|key| desk.at(&format!("/people?{}", pairs(&[("q", &wanted), ("after", &key)]))));
             let mut view = desk.blank("people", "People", "Everybody who can sign in here, by e-mail.");
+            view.exports = desk.exports("people", &pairs(&[("q", &wanted)]));
             view.search = Some(search("E-mail begins with", wanted));
             view.tables.push(rows);
             Ok(desk.show(view))
@@ -151,6 +154,7 @@ pub async fn get(
             if let Some(ahead) = inactivity::of_person(&core, id).await.map_err(|cause| desk.fault(&cause))? {
                 view.facts.extend(silence(&ahead));
             }
+            view.exports = vec![("evidence of the last 24 hours", desk.evidence(&format!("person={id}")))];
             view.acts = acts(&user);
             view.editors.push(groups_editor(&user));
             Ok(desk.show(view))
@@ -199,6 +203,7 @@ pub async fn post(
                         done => done.map(|_| "changed"),
                     }
                 }
+                "erase" => return erase(&desk, &desk.caller(&from), &user, form.value("email")).await,
                 "revoke" => {
                     let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
                     let ended =
@@ -251,6 +256,25 @@ fn silence(ahead: &Outlook) -> Vec<Fact> {
         Step::Revoke => fact("Approvals end by themselves", at(when)),
     }));
     facts
+}
+
+/// Erases a person whose address was typed once more.
+async fn erase(
+    desk: &Desk<'_>,
+    caller: &Caller,
+    user: &User,
+    typed: &str,
+) -> Result<HttpResponse, HttpResponse> {
+    let here = format!("/people/{}", user.id);
+    if typed.trim().to_lowercase() != user.email.to_lowercase() {
+        return Ok(redirect(&desk.at(&format!("{here}?refused=confirm")), None));
+    }
+    match flow_erase::erase(desk.core, caller, By::person(&desk.person.user), user.id).await {
+        Ok(_) => Ok(redirect(&desk.at("/people?done=erased"), None)),
+        Err(OrderError::Fault(cause)) => Err(desk.fault(&cause)),
+        Err(OrderError::Bad(_)) => Ok(redirect(&desk.at(&format!("{here}?refused=last")), None)),
+        Err(_) => Ok(redirect(&desk.at("/people?refused=gone"), None)),
+    }
 }
 
 fn state(user: &User) -> Cell {
@@ -308,6 +332,16 @@ fn acts(user: &User) -> Vec<Act> {
                 "role",
                 "Change",
                 false,
+            )
+        },
+        Act {
+            asks: Some(("email", "Their e-mail address, to be sure")),
+            ..act(
+                "Erase",
+                "Everything of this person ends and goes: the account, approvals, sign-ins, passkeys, and address and detail of every audit record that concerns or names them. The log stays provable. There is no way back.".to_owned(),
+                "erase",
+                "Erase for good",
+                true,
             )
         },
     ]

@@ -46,6 +46,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 ]);
             }
             let mut view = desk.blank("servers", "Servers", "The MCP servers that trust this issuer.");
+            view.exports = desk.exports("servers", "");
             view.tables.push(rows);
             Ok(desk.show(view))
         }
@@ -124,6 +125,7 @@ pub async fn get(
             let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
             let (grants, names) =
                 console::access(&core, filter, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
+            view.exports = vec![("evidence of the last 24 hours", desk.evidence(&format!("server={id}")))];
             view.tables.push(access_table(&desk, "Who uses it", &grants, &names, &format!("server={id}")));
             Ok(desk.show(view))
         }
@@ -147,6 +149,7 @@ pub async fn keys(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 rows.rows.push(vec![said(key.kid.clone()), said(key.alg.as_str()), state, at(key.created_at)]);
             }
             let mut view = desk.blank("keys", "Signing keys", "The keys that sign tokens. The next one is published before it signs, the old one kept until its last token has ended.");
+            view.exports = desk.exports("keys", "");
             view.tables.push(rows);
             view.acts.push(Act {
                 title: "Rotate",

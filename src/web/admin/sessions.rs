@@ -30,6 +30,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
             }
             rows.next = found.next.map(|id| desk.at(&format!("/sessions?before={id}")));
             let mut view = desk.blank("sessions", "Sign-ins", "The browsers in which somebody is signed in.");
+            view.exports = desk.exports("sessions", "");
             view.tables.push(rows);
             Ok(desk.show(view))
         }

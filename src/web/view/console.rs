@@ -28,6 +28,10 @@ pub struct ConsolePage {
     pub refused: Option<&'static str>,
     /// A search field, with what was searched for.
     pub search: Option<Search>,
+    /// What was searched for in everything.
+    pub sought: String,
+    /// What the page can be downloaded as, and from where.
+    pub exports: Vec<(&'static str, String)>,
     /// Numbers, each with its recent course.
     pub numbers: Vec<Number>,
     /// Facts about one thing.
