@@ -5,6 +5,7 @@ pub mod consent;
 pub mod cut;
 pub mod detector;
 pub mod factor;
+pub mod identity;
 pub mod login;
 pub mod password;
 pub mod permission;

@@ -1,6 +1,7 @@
 //! Every command and option, once: parsing, help, shell completions and the manual all come from here.
 
 mod guard;
+mod idp;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
+pub(super) use idp::{IdpCommand, NewIdpArgs};
 
 use crate::types::duration;
 use crate::types::key::SigningAlg;
@@ -42,6 +44,9 @@ pub(super) enum Command {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
+    /// Identity providers, where people may sign in instead.
+    #[command(subcommand)]
+    Idp(IdpCommand),
     /// MCP servers that this issuer guards.
     #[command(subcommand)]
     Resource(ResourceCommand),

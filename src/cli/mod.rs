@@ -9,6 +9,7 @@ mod clients;
 mod cuts;
 mod grants;
 mod health;
+mod idp;
 mod keys;
 mod operations;
 mod output;
@@ -85,6 +86,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Health { url } => health::check(&config, url.as_deref()).await?,
         Command::Backup { path } => operations::backup(&config, path).await?,
         Command::User(command) => people::run(&open(&config).await?, command).await?,
+        Command::Idp(command) => idp::run(&open(&config).await?, command).await?,
         Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
         Command::Role(command) => roles::run(&open(&config).await?, command).await?,
         Command::Client(command) => clients::run(&open(&config).await?, command).await?,

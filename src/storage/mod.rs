@@ -21,6 +21,7 @@ pub mod factors;
 pub mod families;
 pub mod generations;
 pub mod grants;
+pub mod identities;
 pub mod keys;
 mod migrate;
 pub mod own_events;

@@ -49,6 +49,7 @@ diesel::table! {
         address -> Nullable<Text>,
         user_agent -> Nullable<Text>,
         methods -> Text,
+        identity_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -145,6 +146,7 @@ diesel::table! {
         expires_at -> BigInt,
         consumed_at -> Nullable<BigInt>,
         methods -> Text,
+        identity_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -159,6 +161,7 @@ diesel::table! {
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
         methods -> Text,
+        identity_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -319,4 +322,35 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    identity_provider (id) {
+        id -> Text,
+        name -> Text,
+        issuer -> Text,
+        client_id -> Text,
+        secret -> Binary,
+        rules -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        last_sign_in_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    identity (id) {
+        id -> Text,
+        provider_id -> Text,
+        sub -> Text,
+        user_id -> Text,
+        email -> Nullable<Text>,
+        upstream -> Nullable<Binary>,
+        created_at -> BigInt,
+        last_sign_in_at -> Nullable<BigInt>,
+        checked_at -> Nullable<BigInt>,
+        checking_until -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);
+diesel::allow_tables_to_appear_in_same_query!(identity, users);
+diesel::allow_tables_to_appear_in_same_query!(identity, session);

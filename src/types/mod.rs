@@ -12,6 +12,7 @@ pub mod factor;
 pub mod fingerprint;
 pub mod grant;
 pub mod id;
+pub mod identity;
 pub mod issuer;
 pub mod key;
 pub mod network;
