@@ -12,6 +12,7 @@ use crate::flow::{keys, register::RegistrationLimiter};
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::provider::Providers;
 use crate::storage::{DatabaseUrl, Store};
 use crate::types::audit_chain::AuditKey;
 use crate::types::key::SigningAlg;
@@ -60,6 +61,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         store,
         key_sets: KeySets::new(fetcher.clone()),
         documents: Documents::new(fetcher),
+        providers: Providers::new(policy.allow_private_networks),
         policy,
         clock,
         rng,

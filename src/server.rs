@@ -22,7 +22,8 @@ use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
-    account, admin, assets, authorize, consent, home, login, logout, passkeys, second_step, security, setup,
+    account, admin, assets, authorize, consent, federation, home, login, logout, passkeys, second_step,
+    security, setup,
 };
 use crate::wire::caller::From;
 
@@ -101,6 +102,11 @@ fn routes(config: &mut web::ServiceConfig) {
         )
         .service(route("/login/passkey", Access::Public, POST).route(web::post().to(passkeys::ask)))
         .service(route("/login/passkey/finish", Access::Public, POST).route(web::post().to(passkeys::finish)))
+        .service(route("/login/idp/{id}", Access::Public, POST).route(web::post().to(federation::post)))
+        .service(
+            route("/login/idp/{id}/callback", Access::Public, "GET")
+                .route(web::get().to(federation::callback)),
+        )
         .service(
             route("/login/second", Access::Public, FORM)
                 .route(web::get().to(second_step::get))
@@ -151,6 +157,11 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(
             route("/account/security/passkeys/remove", Access::Person, POST)
                 .route(web::post().to(passkeys::remove)),
+        )
+        .service(
+            route("/account/security/idp/{id}", Access::Person, FORM)
+                .route(web::get().to(federation::ask_link))
+                .route(web::post().to(federation::link)),
         )
         .service(
             route("/account/security/recovery-codes", Access::Person, POST)

@@ -5,6 +5,7 @@ pub mod consent;
 pub mod cut;
 pub mod detector;
 pub mod factor;
+pub mod identity;
 pub mod inactivity;
 pub mod login;
 pub mod password;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod guard;
+mod idp;
 mod inactivity;
 mod servers;
 
@@ -13,6 +14,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
+pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
 pub(super) use servers::{NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
@@ -48,6 +50,9 @@ pub(super) enum Command {
     /// People.
     #[command(subcommand)]
     User(UserCommand),
+    /// Identity providers, where people may sign in instead.
+    #[command(subcommand)]
+    Idp(IdpCommand),
     /// MCP servers that this issuer guards.
     #[command(subcommand)]
     Resource(ResourceCommand),

@@ -11,6 +11,7 @@ mod erase;
 mod evidence;
 mod grants;
 mod health;
+mod idp;
 mod inactivity;
 mod keys;
 mod operations;
@@ -92,6 +93,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Health { url } => health::check(&config, url.as_deref()).await?,
         Command::Backup { path } => operations::backup(&config, path).await?,
         Command::User(command) => people::run(&open(&config).await?, command).await?,
+        Command::Idp(command) => idp::run(&open(&config).await?, command).await?,
         Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
         Command::Role(command) => roles::run(&open(&config).await?, command).await?,
         Command::Client(command) => clients::run(&open(&config).await?, command).await?,

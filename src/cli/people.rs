@@ -59,11 +59,18 @@ fn person(user: &User) -> Value {
     })
 }
 
-/// Reads one line from stdin; the line end is not part of the password.
+/// Reads a password from stdin.
 fn read_password(email: &str) -> Result<Secret<String>, CliError> {
-    let mut bytes = Vec::with_capacity(MAX_PASSWORD + 3);
-    let limit = u64::try_from(MAX_PASSWORD + 3).unwrap_or(u64::MAX);
-    let failed = |what: &str| CliError::Failed(format!("the password on stdin {what}"));
+    let secret = read_line("the password", MAX_PASSWORD)?;
+    password::check(secret.expose(), email).map_err(|why| CliError::Failed(why.to_string()))?;
+    Ok(secret)
+}
+
+/// Reads one line from stdin; the line end is not part of what was meant.
+pub(super) fn read_line(name: &str, longest: usize) -> Result<Secret<String>, CliError> {
+    let mut bytes = Vec::with_capacity(longest + 3);
+    let limit = u64::try_from(longest + 3).unwrap_or(u64::MAX);
+    let failed = |what: &str| CliError::Failed(format!("{name} on stdin {what}"));
     std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(|_| failed("cannot be read"))?;
     let mut text = String::from_utf8(bytes).map_err(|_| failed("is not UTF-8"))?;
     if text.ends_with('\n') {
@@ -76,6 +83,5 @@ fn read_password(email: &str) -> Result<Secret<String>, CliError> {
     if secret.expose().contains(['\n', '\r']) {
         return Err(failed("is more than one line"));
     }
-    password::check(secret.expose(), email).map_err(|why| CliError::Failed(why.to_string()))?;
     Ok(secret)
 }

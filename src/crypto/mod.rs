@@ -4,6 +4,7 @@
 pub mod access_token;
 pub mod assertion;
 mod compact;
+pub mod id_token;
 mod jwk;
 pub mod keyring;
 pub mod one_time;

@@ -23,7 +23,7 @@ use crate::types::time::Timestamp;
 use crate::types::user::Email;
 
 /// What concerns the safety of an account, of all that is recorded about it.
-pub const OWN_KINDS: [AuditKind; 27] = [
+pub const OWN_KINDS: [AuditKind; 30] = [
     AuditKind::LoginSucceeded,
     AuditKind::LoginFailed,
     AuditKind::LoginThrottled,
@@ -42,6 +42,9 @@ pub const OWN_KINDS: [AuditKind; 27] = [
     AuditKind::AuthenticatorRemoved,
     AuditKind::RecoveryCodesMade,
     AuditKind::RecoveryCodeUsed,
+    AuditKind::IdentityLinked,
+    AuditKind::IdentityUnlinked,
+    AuditKind::IdentityEnded,
     AuditKind::PasskeyAdded,
     AuditKind::PasskeyRemoved,
     AuditKind::PasskeyCounter,

@@ -64,6 +64,7 @@ pub async fn redeem(
         user_id: record.user_id,
         auth_time: record.auth_time,
         methods: record.methods.clone(),
+        identity_id: record.identity_id,
         offline: record.offline,
         created_at: now,
         expires_at: now.plus(core.policy.refresh_token_max_ttl),

@@ -21,7 +21,7 @@ use crate::types::client::{Client, ClientId};
 use crate::types::factor::Methods;
 use crate::types::fingerprint::Fingerprint;
 use crate::types::grant::{AuthorizationCode, Grant, GrantedResource};
-use crate::types::id::{FamilyId, GrantId, ResourceId, UserId};
+use crate::types::id::{FamilyId, GrantId, IdentityId, ResourceId, UserId};
 use crate::types::pkce::CodeChallenge;
 use crate::types::policy::CONSENT_TTL;
 use crate::types::redirect_uri::RedirectUri;
@@ -61,6 +61,8 @@ struct Remembered {
     auth_time: Timestamp,
     #[serde(default)]
     methods: Methods,
+    #[serde(default)]
+    identity_id: Option<IdentityId>,
     asked: Vec<(ResourceId, ScopeSet)>,
 }
 
@@ -87,6 +89,7 @@ pub async fn prepare(
         offline: request.asked.offline,
         auth_time: person.session.auth_time,
         methods: person.session.methods.clone(),
+        identity_id: person.session.identity_id,
         asked: questions.iter().map(|question| (question.resource.id, question.asked.clone())).collect(),
     };
     let text = serde_json::to_string(&remembered).map_err(|_| Fault::Bug("a consent does not serialise"))?;
@@ -228,6 +231,7 @@ pub async fn decide(
         offline: remembered.offline,
         auth_time: remembered.auth_time,
         methods: remembered.methods,
+        identity_id: remembered.identity_id,
         silent: false,
         granted: allowed,
     };
@@ -290,6 +294,7 @@ pub async fn issue_remembered(
         offline: request.asked.offline,
         auth_time: person.session.auth_time,
         methods: person.session.methods.clone(),
+        identity_id: person.session.identity_id,
         silent: true,
         granted: questions
             .iter()
@@ -333,6 +338,7 @@ struct Approval {
     offline: bool,
     auth_time: Timestamp,
     methods: Methods,
+    identity_id: Option<IdentityId>,
     /// Whether it rests on what was approved before, without a page.
     silent: bool,
     /// Resource, what was shown, what was allowed.
@@ -445,6 +451,7 @@ impl Issue {
                 offline: approval.offline,
                 auth_time: approval.auth_time,
                 methods: approval.methods.clone(),
+                identity_id: approval.identity_id,
                 created_at: now,
                 expires_at: self.code_expires_at,
                 consumed_at: None,

@@ -14,6 +14,7 @@ use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::document::Documents;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::provider::Providers;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
@@ -45,6 +46,8 @@ pub struct Core {
     pub documents: Documents,
     /// Key sets of clients.
     pub key_sets: KeySets,
+    /// Identity providers.
+    pub providers: Providers,
     /// Keys, resources and revocations as this node knows them.
     pub live: Live,
     /// Who registers too often.

@@ -11,7 +11,7 @@ use crate::account::session::{is_live, wants_touch};
 use crate::storage::{StoreError, Tx, audit, factors, sessions, throttles, users};
 use crate::types::audit::AuditKind;
 use crate::types::factor::{Method, Methods};
-use crate::types::id::SessionId;
+use crate::types::id::{IdentityId, SessionId};
 use crate::types::policy::{LOGIN_MEMORY, MAX_PASSWORD};
 use crate::types::secret::Secret;
 use crate::types::session::Session;
@@ -116,7 +116,8 @@ pub async fn login(
             .await?;
         return Ok(Login::Mismatch);
     };
-    enter(core, caller, Entry { user, methods: Methods::of(&[Method::Password]), replaces, keys }).await
+    let methods = Methods::of(&[Method::Password]);
+    enter(core, caller, Entry { user, methods, replaces, keys, elsewhere: None }).await
 }
 
 /// Begins a session for a person who has proved who they are by `methods`, here or elsewhere; the session that it
@@ -134,7 +135,34 @@ pub async fn begin_session(
     if user.disabled_at.is_some() {
         return Ok(Login::Mismatch);
     }
-    enter(core, caller, Entry { user, methods, replaces, keys: Vec::new() }).await
+    enter(core, caller, Entry { user, methods, replaces, keys: Vec::new(), elsewhere: None }).await
+}
+
+/// The same for a person who has proved it to an identity provider, at a moment that it names.
+///
+/// # Errors
+/// A fault.
+pub(super) async fn begin_session_from(
+    core: &Core,
+    caller: &Caller,
+    user: User,
+    methods: Methods,
+    replaces: Option<SessionId>,
+    elsewhere: Elsewhere,
+) -> Result<Login, Fault> {
+    if user.disabled_at.is_some() {
+        return Ok(Login::Mismatch);
+    }
+    enter(core, caller, Entry { user, methods, replaces, keys: Vec::new(), elsewhere: Some(elsewhere) }).await
+}
+
+/// A proof that was given elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Elsewhere {
+    /// Who they are there.
+    pub(super) identity_id: IdentityId,
+    /// When they proved it.
+    pub(super) auth_time: Timestamp,
 }
 
 /// Somebody who has proved who they are.
@@ -144,6 +172,8 @@ struct Entry {
     replaces: Option<SessionId>,
     /// Under which names their failures are counted, the account first.
     keys: Vec<String>,
+    /// Where they proved it, if not here.
+    elsewhere: Option<Elsewhere>,
 }
 
 async fn enter(core: &Core, caller: &Caller, entry: Entry) -> Result<Login, Fault> {
@@ -154,14 +184,19 @@ async fn enter(core: &Core, caller: &Caller, entry: Entry) -> Result<Login, Faul
         let step = Step {
             user_id: user,
             methods: entry.methods,
-            auth_time: now,
+            auth_time: entry.elsewhere.map_or(now, |there| there.auth_time),
+            identity_id: entry.elsewhere.map(|there| there.identity_id),
             replaces: entry.replaces,
             from: None,
         };
         return second_step::begin(core, caller, step, keys).await;
     }
     let cookie = Token::generate(TokenKind::Session, core.rng.as_ref());
-    let session = new_session(core, caller, &entry.user, &cookie, &entry.methods);
+    let session = Session {
+        auth_time: entry.elsewhere.map_or(now, |there| there.auth_time),
+        identity_id: entry.elsewhere.map(|there| there.identity_id),
+        ..new_session(core, caller, &entry.user, &cookie, &entry.methods)
+    };
     let mut event = core.event(AuditKind::LoginSucceeded, caller, now);
     event.user_id = Some(entry.user.id);
     event.detail = serde_json::json!({ "amr": entry.methods.names() });
@@ -197,6 +232,7 @@ pub fn new_session(core: &Core, caller: &Caller, user: &User, cookie: &Token, me
         user_id: user.id,
         auth_time: now,
         methods: methods.clone(),
+        identity_id: None,
         created_at: now,
         last_seen_at: now,
         expires_at: now.plus(core.policy.session_max_ttl),

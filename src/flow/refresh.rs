@@ -7,6 +7,7 @@ use super::hold;
 use super::live;
 use super::mint::{Mint, mint};
 use super::token::TokenResponse;
+use super::upstream;
 use super::usage;
 use crate::oauth::client_auth::Presented;
 use crate::oauth::code::choose;
@@ -88,6 +89,9 @@ pub async fn refresh(
     if verdict == Rotation::Reuse {
         revoke_reused(core, caller, loaded.family, now).await?;
         return Err(Reason::ReusedRefreshToken.into());
+    }
+    if let Some(identity) = loaded.family.identity_id {
+        upstream::check(core, caller, identity, now).await?;
     }
     let view = core.live.view();
     let uris: Vec<_> = loaded

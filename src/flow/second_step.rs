@@ -10,7 +10,7 @@ use crate::crypto::one_time;
 use crate::storage::{StoreError, Tx, audit, factors, sessions, steps, throttles, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::factor::{Held, Method, Methods};
-use crate::types::id::{SessionId, UserId};
+use crate::types::id::{IdentityId, SessionId, UserId};
 use crate::types::policy::SIGN_IN_STEP_TTL;
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
@@ -28,6 +28,9 @@ pub struct Step {
     pub methods: Methods,
     /// When that was.
     pub auth_time: Timestamp,
+    /// Who they are at the identity provider where the first step was, if it was one.
+    #[serde(default)]
+    pub identity_id: Option<IdentityId>,
     /// The session in this browser that ends when a new one begins.
     pub replaces: Option<SessionId>,
     /// The session that is to become more: if it has ended, so has this.
@@ -116,6 +119,7 @@ pub async fn step_up(core: &Core, person: &SignedIn) -> Result<Token, Fault> {
         user_id: person.user.id,
         methods: person.session.methods.clone(),
         auth_time: person.session.auth_time,
+        identity_id: person.session.identity_id,
         replaces: Some(person.session.id),
         from: Some(person.session.id),
     };
@@ -235,6 +239,7 @@ pub async fn take(core: &Core, caller: &Caller, waiting: &Waiting, shown: Shown)
     // When the person proved it is when they began to: a second step later does not make the first one younger.
     let session = Session {
         auth_time: waiting.step.auth_time,
+        identity_id: waiting.step.identity_id,
         ..new_session(core, caller, &waiting.user, &cookie, &methods)
     };
     let mut event = core.event(AuditKind::LoginSucceeded, caller, now);

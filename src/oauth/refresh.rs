@@ -117,6 +117,7 @@ mod tests {
             user_id: UserId::new(at(0), &rng),
             auth_time: at(0),
             methods: crate::types::factor::Methods::default(),
+            identity_id: None,
             offline: false,
             created_at: at(0),
             expires_at: at(1_000_000),

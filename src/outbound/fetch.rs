@@ -22,6 +22,7 @@ use super::resolver::{LookUp, NoAddress, SystemLookUp, VettedResolver};
 use crate::types::policy::{
     FETCH_TIMEOUT, FETCHES_AT_ONCE, FETCHES_PER_HOST_A_MINUTE, HOSTS_REMEMBERED, MAX_FETCH, MAX_FETCHED_URL,
 };
+use crate::types::secret::Secret;
 
 /// Fetches small documents. A clone shares the limits.
 #[derive(Clone)]
@@ -101,7 +102,7 @@ pub enum FetchError {
     #[error("the answer from {0} broke off")]
     Broken(String),
     /// This host was asked too often.
-    #[error("{0} was asked {FETCHES_PER_HOST_A_MINUTE} times within a minute; try again later")]
+    #[error("{0} was asked too often within a minute; try again later")]
     RateLimited(String),
 }
 
@@ -171,6 +172,42 @@ impl Fetcher {
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
+    }
+
+    /// The same with other limits, for servers that an administrator has named: so many requests to one host a minute.
+    #[must_use]
+    pub fn with_rate(mut self, a_minute: u32) -> Self {
+        let rate = NonZeroU32::new(a_minute).unwrap_or(NonZeroU32::MIN);
+        self.hosts = Arc::new(RateLimiter::keyed(Quota::per_minute(rate)));
+        self
+    }
+
+    /// Sends a form, with our name and secret if given, and returns status and body of the answer.
+    ///
+    /// # Errors
+    /// [`FetchError`]; every status but a redirect is a success.
+    pub(super) async fn post_form(
+        &self,
+        url: &str,
+        body: String,
+        basic: Option<(String, Secret<String>)>,
+    ) -> Result<(u16, Vec<u8>), FetchError> {
+        let url = self.check(url)?;
+        let host = host_of(&url);
+        let mut request = self.client.request(Method::POST, url).header(ACCEPT, "application/json");
+        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        if let Some((name, secret)) = basic {
+            request = request.basic_auth(name, Some(secret.expose()));
+        }
+        self.within(&host, async {
+            let response = self.send(request, &host).await?;
+            let status = response.status();
+            if status.is_redirection() {
+                return Err(FetchError::Redirect(status.as_u16()));
+            }
+            Ok((status.as_u16(), read(response, &host).await?.body))
+        })
+        .await
     }
 
     /// Fetches one document.

@@ -11,7 +11,7 @@ use super::store::Tx;
 use crate::types::client::ClientId;
 use crate::types::factor::Methods;
 use crate::types::grant::AuthorizationCode;
-use crate::types::id::{FamilyId, UserId};
+use crate::types::id::{FamilyId, IdentityId, UserId};
 use crate::types::pkce::CodeChallenge;
 use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
@@ -32,6 +32,7 @@ struct Row {
     expires_at: i64,
     consumed_at: Option<i64>,
     methods: String,
+    identity_id: Option<String>,
 }
 
 prepared_update! {
@@ -60,6 +61,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &AuthorizationCode) -> Result<(), StoreError
         expires_at: new.expires_at.micros(),
         consumed_at: None,
         methods: new.methods.stored(),
+        identity_id: new.identity_id.map(|id| id.to_string()),
     };
     on_either!(tx, c => diesel::insert_into(table::table).values(&row).execute(c))?;
     Ok(())
@@ -87,6 +89,11 @@ pub fn find(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<Option<Authorizatio
             offline: row.offline,
             auth_time: Timestamp::from_micros(row.auth_time),
             methods: Methods::read(&row.methods),
+            identity_id: row
+                .identity_id
+                .as_deref()
+                .map(|id| need(IdentityId::parse(id), "authorization_code.identity_id"))
+                .transpose()?,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),
             consumed_at: moment(row.consumed_at),

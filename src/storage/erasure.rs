@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::audit::{ChainedRow, read_chained};
 use super::error::StoreError;
+use super::inactivity;
 use super::row::{need, to_json};
 use super::schema::{
     access_cut, access_grant, alert, audit_event, authorization_code, consent_request, login_throttle,
@@ -12,6 +13,7 @@ use super::schema::{
 use super::store::Tx;
 use crate::types::audit_chain::{AuditKey, ERASED, Hash, Head, Mark};
 use crate::types::id::UserId;
+use crate::types::inactivity::Silent;
 use crate::types::mention;
 use crate::types::user::User;
 
@@ -133,6 +135,7 @@ pub fn forget(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreEr
     let id = user.id.to_string();
     let key = user.email.to_lowercase();
     name_no_more(tx, user, instead)?;
+    inactivity::forget(tx, &Silent::Person(user.id))?;
     let c = tx.connection();
     let sessions: Vec<String> =
         session::table.filter(session::user_id.eq(&id)).select(session::id).load(c)?;

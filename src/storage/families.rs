@@ -13,7 +13,7 @@ use super::store::Tx;
 use crate::types::client::ClientId;
 use crate::types::factor::Methods;
 use crate::types::grant::{RefreshToken, TokenFamily};
-use crate::types::id::{FamilyId, UserId};
+use crate::types::id::{FamilyId, IdentityId, UserId};
 use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
 
@@ -30,6 +30,7 @@ struct Row {
     expires_at: i64,
     revoked_at: Option<i64>,
     methods: String,
+    identity_id: Option<String>,
 }
 
 prepared_update! {
@@ -54,6 +55,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &TokenFamily) -> Result<(), StoreError> {
         expires_at: new.expires_at.micros(),
         revoked_at: None,
         methods: new.methods.stored(),
+        identity_id: new.identity_id.map(|id| id.to_string()),
     };
     on_either!(tx, c => diesel::insert_into(token_family::table).values(&row).execute(c))?;
     Ok(())
@@ -73,6 +75,11 @@ pub fn find(tx: &mut Tx<'_>, id: FamilyId) -> Result<Option<TokenFamily>, StoreE
             user_id: need(UserId::parse(&row.user_id), "token_family.user_id")?,
             auth_time: Timestamp::from_micros(row.auth_time),
             methods: Methods::read(&row.methods),
+            identity_id: row
+                .identity_id
+                .as_deref()
+                .map(|id| need(IdentityId::parse(id), "token_family.identity_id"))
+                .transpose()?,
             offline: row.offline,
             created_at: Timestamp::from_micros(row.created_at),
             expires_at: Timestamp::from_micros(row.expires_at),

@@ -22,6 +22,7 @@ pub mod factors;
 pub mod families;
 pub mod generations;
 pub mod grants;
+pub mod identities;
 pub mod inactivity;
 pub mod keys;
 mod migrate;

@@ -49,6 +49,7 @@ diesel::table! {
         address -> Nullable<Text>,
         user_agent -> Nullable<Text>,
         methods -> Text,
+        identity_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -146,6 +147,7 @@ diesel::table! {
         expires_at -> BigInt,
         consumed_at -> Nullable<BigInt>,
         methods -> Text,
+        identity_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -160,6 +162,7 @@ diesel::table! {
         expires_at -> BigInt,
         revoked_at -> Nullable<BigInt>,
         methods -> Text,
+        identity_id -> Nullable<Text>,
     }
 }
 diesel::table! {
@@ -332,7 +335,38 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    identity_provider (id) {
+        id -> Text,
+        name -> Text,
+        issuer -> Text,
+        client_id -> Text,
+        secret -> Binary,
+        rules -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        last_sign_in_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    identity (id) {
+        id -> Text,
+        provider_id -> Text,
+        sub -> Text,
+        user_id -> Text,
+        email -> Nullable<Text>,
+        upstream -> Nullable<Binary>,
+        created_at -> BigInt,
+        last_sign_in_at -> Nullable<BigInt>,
+        checked_at -> Nullable<BigInt>,
+        checking_until -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);
 diesel::allow_tables_to_appear_in_same_query!(users, audit_event, session, inactivity);
 diesel::allow_tables_to_appear_in_same_query!(client, audit_event);
 diesel::allow_tables_to_appear_in_same_query!(client, inactivity);
+diesel::allow_tables_to_appear_in_same_query!(identity, users);
+diesel::allow_tables_to_appear_in_same_query!(identity, session);

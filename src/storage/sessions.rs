@@ -7,7 +7,7 @@ use super::row::{digest, need};
 use super::schema::{session, setup_link};
 use super::store::Tx;
 use crate::types::factor::Methods;
-use crate::types::id::{SessionId, UserId};
+use crate::types::id::{IdentityId, SessionId, UserId};
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
@@ -25,6 +25,7 @@ pub(super) struct Row {
     address: Option<String>,
     user_agent: Option<String>,
     methods: String,
+    identity_id: Option<String>,
 }
 
 impl Row {
@@ -35,6 +36,11 @@ impl Row {
             user_id: need(UserId::parse(&self.user_id), "session.user_id")?,
             auth_time: Timestamp::from_micros(self.auth_time),
             methods: Methods::read(&self.methods),
+            identity_id: self
+                .identity_id
+                .as_deref()
+                .map(|id| need(IdentityId::parse(id), "session.identity_id"))
+                .transpose()?,
             created_at: Timestamp::from_micros(self.created_at),
             last_seen_at: Timestamp::from_micros(self.last_seen_at),
             expires_at: Timestamp::from_micros(self.expires_at),
@@ -60,6 +66,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &Session) -> Result<(), StoreError> {
         address: new.address.clone(),
         user_agent: new.user_agent.clone(),
         methods: new.methods.stored(),
+        identity_id: new.identity_id.map(|id| id.to_string()),
     };
     diesel::insert_into(session::table).values(&row).execute(tx.connection())?;
     Ok(())

@@ -228,13 +228,14 @@ fn end_sessions(tx: &mut Tx<'_>, id: UserId) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// A fault of the database.
-pub fn forget_factors(tx: &mut Tx<'_>, id: UserId, now: Timestamp) -> Result<(), StoreError> {
+pub fn forget_factors(tx: &mut Tx<'_>, user: UserId, now: Timestamp) -> Result<(), StoreError> {
     use super::schema::{one_time_secret, passkey, recovery_code, sign_in_step};
-    let id = id.to_string();
+    let id = user.to_string();
     diesel::delete(one_time_secret::table.find(&id)).execute(tx.connection())?;
     diesel::delete(recovery_code::table.filter(recovery_code::user_id.eq(&id))).execute(tx.connection())?;
     diesel::delete(passkey::table.filter(passkey::user_id.eq(&id))).execute(tx.connection())?;
     diesel::delete(sign_in_step::table.filter(sign_in_step::user_id.eq(&id))).execute(tx.connection())?;
+    super::identities::forget_all_upstream(tx, user)?;
     diesel::update(users::table.find(&id))
         .set((users::password_hash.eq(None::<String>), users::updated_at.eq(now.micros())))
         .execute(tx.connection())?;

@@ -157,6 +157,22 @@ events! {
     ResourceRemoved = "resource.removed",
     /// Somebody with a token for the admin API asked for more than they may.
     AdminApiRefused = "admin_api.refused",
+    /// An identity provider was added.
+    ProviderAdded = "identity_provider.added",
+    /// An identity provider was removed, and every link to it.
+    ProviderRemoved = "identity_provider.removed",
+    /// An identity provider was switched off.
+    ProviderDisabled = "identity_provider.disabled",
+    /// An identity provider was switched on again.
+    ProviderEnabled = "identity_provider.enabled",
+    /// A person was linked to who they are at an identity provider.
+    IdentityLinked = "identity.linked",
+    /// Such a link was taken away.
+    IdentityUnlinked = "identity.unlinked",
+    /// A sign-in that came back from an identity provider was refused; `reason` says why.
+    IdentityRefused = "identity.refused",
+    /// An identity provider does not know somebody any more; their sign-ins and tokens ended.
+    IdentityEnded = "identity.ended",
     /// Signing keys were rotated.
     KeyRotated = "key.rotated",
     /// An initial access token was made.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::client::ClientId;
 use super::factor::Methods;
-use super::id::{FamilyId, GrantId, ResourceId, TokenId, UserId};
+use super::id::{FamilyId, GrantId, IdentityId, ResourceId, TokenId, UserId};
 use super::pkce::CodeChallenge;
 use super::scope::ScopeSet;
 use super::time::Timestamp;
@@ -81,6 +81,8 @@ pub struct AuthorizationCode {
     pub auth_time: Timestamp,
     /// And how.
     pub methods: Methods,
+    /// Who they are at the identity provider where they did, if it was one.
+    pub identity_id: Option<IdentityId>,
     /// When it was issued.
     pub created_at: Timestamp,
     /// When it stops working.
@@ -102,6 +104,8 @@ pub struct TokenFamily {
     pub auth_time: Timestamp,
     /// And how.
     pub methods: Methods,
+    /// Who they are at the identity provider where they did, if it was one.
+    pub identity_id: Option<IdentityId>,
     /// Whether `offline_access` was granted.
     pub offline: bool,
     /// When it began.

@@ -90,6 +90,10 @@ typed_id!(
     SessionId
 );
 typed_id!(
+    /// Who somebody is at an identity provider.
+    IdentityId
+);
+typed_id!(
     /// A passkey.
     PasskeyId
 );

@@ -13,6 +13,7 @@ pub mod factor;
 pub mod fingerprint;
 pub mod grant;
 pub mod id;
+pub mod identity;
 pub mod inactivity;
 pub mod issuer;
 pub mod key;

@@ -79,6 +79,28 @@ fixed! {
     MAX_PASSKEYS: usize = 20;
     /// Longest name of a passkey in characters.
     MAX_PASSKEY_NAME: usize = 64;
+    /// Time a person has for signing in at an identity provider.
+    PROVIDER_SIGN_IN_TTL: Duration = Duration::from_secs(600);
+    /// Requests to one identity provider a minute.
+    PROVIDER_CALLS_A_MINUTE: u32 = 1_200;
+    /// Time the discovery document of an identity provider is kept.
+    PROVIDER_METADATA_FRESH: Duration = Duration::from_secs(3_600);
+    /// Discovery documents of identity providers that are kept.
+    PROVIDERS_KEPT: u64 = 64;
+    /// Oldest ID token that is taken.
+    MAX_ID_TOKEN_AGE: Duration = Duration::from_secs(600);
+    /// Groups of an ID token that are read.
+    MAX_CLAIMED_GROUPS: usize = 1_000;
+    /// Longest claim of an ID token that is read, in bytes.
+    MAX_CLAIMED_TEXT: usize = 255;
+    /// Rows in each list of an identity provider's rules at most.
+    MAX_PROVIDER_RULES: usize = 200;
+    /// How often, at most, an identity provider is asked whether it still knows somebody.
+    UPSTREAM_CHECK: Duration = Duration::from_secs(300);
+    /// Time an identity provider may be out of reach before refreshes wait for it (503).
+    UPSTREAM_GRACE: Duration = Duration::from_secs(3_600);
+    /// Time one node has for asking it; afterwards another may.
+    UPSTREAM_CLAIM: Duration = Duration::from_secs(30);
     /// Recovery codes that a person gets at once.
     RECOVERY_CODES: usize = 10;
     /// Random bytes of a recovery code.

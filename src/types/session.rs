@@ -1,7 +1,7 @@
 //! Browser sessions.
 
 use super::factor::Methods;
-use super::id::{SessionId, UserId};
+use super::id::{IdentityId, SessionId, UserId};
 use super::time::Timestamp;
 use super::token::TokenDigest;
 
@@ -18,6 +18,8 @@ pub struct Session {
     pub auth_time: Timestamp,
     /// And how.
     pub methods: Methods,
+    /// Who they are at the identity provider where they did, if it was one.
+    pub identity_id: Option<IdentityId>,
     /// When it began.
     pub created_at: Timestamp,
     /// When it was last seen.

@@ -13,6 +13,7 @@ use super::view::{Asker, LoginPage, LoginProblem};
 use crate::flow::authorize::Resume;
 use crate::flow::core::Core;
 use crate::flow::login::{Login, login, signed_in};
+use crate::flow::providers;
 use crate::oauth::params::Params;
 use crate::storage::clients;
 use crate::types::client::ClientId;
@@ -132,6 +133,9 @@ pub async fn login_page(
 ) -> (LoginPage, Option<Cookie<'static>>) {
     let (csrf, cookie) = site.anti_forgery(core, request);
     let (asker, hint) = asker(core, resume).await;
+    // Without them, one can still sign in here.
+    let offered = providers::offered(core).await.unwrap_or_default();
+    let providers = offered.into_iter().map(|provider| (provider.id.to_string(), provider.name)).collect();
     let email = if email.is_empty() { hint.unwrap_or_default() } else { email };
     let view = LoginPage {
         shell: site.shell.clone(),
@@ -141,6 +145,7 @@ pub async fn login_page(
         csrf,
         continue_to: resume.to_owned(),
         passkeys: core.passkeys.work(),
+        providers,
     };
     (view, cookie)
 }

@@ -17,6 +17,7 @@ use crate::flow::core::Core;
 use crate::flow::factors::{self, Added, Offer};
 use crate::flow::login::{Login, SignedIn};
 use crate::flow::passkeys;
+use crate::flow::providers;
 use crate::flow::second_step::step_up;
 use crate::oauth::params::Params;
 use crate::storage::own_events::OwnEvent;
@@ -252,6 +253,14 @@ pub(super) async fn show(
         Some(PasswordFault::Mismatch) => StatusCode::FORBIDDEN,
         Some(_) => StatusCode::UNPROCESSABLE_ENTITY,
     };
+    let providers = match providers::of_person(core, person.user.id).await {
+        Ok(providers) => providers,
+        Err(cause) => return fault(request, site, &cause),
+    };
+    let providers = providers
+        .into_iter()
+        .map(|(provider, linked)| (provider.id.to_string(), provider.name, linked))
+        .collect();
     let view = SecurityPage {
         shell: site.shell.clone(),
         csrf,
@@ -275,6 +284,7 @@ pub(super) async fn show(
             })
             .collect(),
         passkeys_work: core.passkeys.work(),
+        providers,
         events: events.iter().map(|event| line(event, &apps, now)).collect(),
         older,
         later: before.is_some(),

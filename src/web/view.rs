@@ -23,7 +23,7 @@ pub use consent::{
 pub use error::{ErrorPage, Problem};
 pub use login::{Asker, LoginPage, LoginProblem};
 pub use passkey::{Does, PasskeyPage};
-pub use plain::{DonePage, HomePage, LoggedOutPage, LogoutPage, Outcome};
+pub use plain::{DonePage, HomePage, LinkPage, LoggedOutPage, LogoutPage, Outcome};
 pub use second::{EnrolPage, Picture, RecoveryPage, SecondPage, SecondProblem};
 pub use security::{EventLine, PasskeyLine, PasswordFault, SecurityDone, SecurityPage};
 pub use setup::{SetupPage, SetupProblem};

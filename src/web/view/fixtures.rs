@@ -80,6 +80,7 @@ fn logins() -> Vec<(&'static str, String)> {
         csrf: "csrf-value".into(),
         continue_to: "/t1/authorize?request=request-value".into(),
         passkeys: true,
+        providers: vec![("corp".into(), "Example Corp".into())],
     };
     let again =
         |problem| LoginPage { email: "ada@example.com".into(), problem: Some(problem), ..page.clone() };
@@ -92,6 +93,7 @@ fn logins() -> Vec<(&'static str, String)> {
         ("login-throttled", html(&again(LoginProblem::Throttled { seconds: 30 }))),
         ("login-expired", html(&again(LoginProblem::FormExpired))),
         ("login-passkey", html(&again(LoginProblem::Passkey))),
+        ("login-elsewhere", html(&again(LoginProblem::Elsewhere { words: "Please begin again." }))),
         ("login-fresh", html(&again(LoginProblem::Fresh))),
         ("login-confirm", html(&again(LoginProblem::Confirm))),
         ("setup", html(&setup(None))),
@@ -230,6 +232,16 @@ fn plain() -> Vec<(&'static str, String)> {
     vec![
         ("home", html(&HomePage { person: Some(person.clone()), ..home.clone() })),
         ("home-fresh", html(&HomePage { fresh: true, ..home })),
+        (
+            "link",
+            html(&LinkPage {
+                shell: shell(),
+                csrf: csrf.clone(),
+                person: person.clone(),
+                id: "corp".into(),
+                name: "Example Corp".into(),
+            }),
+        ),
         ("logout", html(&LogoutPage { shell: shell(), csrf, person })),
         ("logged-out", html(&LoggedOutPage { shell: shell() })),
         ("done", html(&done)),
@@ -293,6 +305,10 @@ fn seconds() -> Vec<(&'static str, String)> {
             used: None,
         }],
         passkeys_work: true,
+        providers: vec![
+            ("corp".into(), "Example Corp".into(), true),
+            ("other".into(), "Other".into(), false),
+        ],
         events: vec![EventLine {
             kind: "consent.allowed",
             app: Some("Claude Code".into()),

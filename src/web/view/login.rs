@@ -22,6 +22,8 @@ pub struct LoginPage {
     pub continue_to: String,
     /// Whether passkeys can be used at this address.
     pub passkeys: bool,
+    /// Identity providers where the person may sign in instead: short name and name.
+    pub providers: Vec<(String, String)>,
 }
 
 /// The app on whose behalf the person is asked to sign in.
@@ -49,6 +51,11 @@ pub enum LoginProblem {
     },
     /// The passkey is not known here, or did not hold.
     Passkey,
+    /// Signing in at an identity provider came to nothing.
+    Elsewhere {
+        /// Why, and what to do, in words for the person.
+        words: &'static str,
+    },
     /// The form was too old, or not one that this browser was given.
     FormExpired,
     /// The request wants a fresh sign-in (`prompt=login` or `max_age`); no mistake of the person.

@@ -18,6 +18,22 @@ pub struct HomePage {
     pub fresh: bool,
 }
 
+/// `GET /account/security/idp/{id}`. Posts `csrf` to the same address.
+#[derive(Debug, Clone, Template)]
+#[template(path = "link.html")]
+pub struct LinkPage {
+    /// Frame of the page.
+    pub shell: Shell,
+    /// Anti-forgery value.
+    pub csrf: String,
+    /// E-mail of the person.
+    pub person: String,
+    /// Short name of the identity provider.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// `GET /logout`: asks before it signs out, since a link must not do so by itself. Posts `csrf` to `/logout`.
 #[derive(Debug, Clone, Template)]
 #[template(path = "logout.html")]

@@ -37,6 +37,8 @@ pub struct SecurityPage {
     pub passkeys: Vec<PasskeyLine>,
     /// Whether passkeys can be used at this address.
     pub passkeys_work: bool,
+    /// Identity providers: short name, name, and whether the person is linked there.
+    pub providers: Vec<(String, String, bool)>,
     /// What happened, newest first.
     pub events: Vec<EventLine>,
     /// Where older events begin.
