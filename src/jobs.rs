@@ -7,8 +7,8 @@ use tokio::task::JoinHandle;
 
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
-use crate::flow::{alerts, audit_chain, cut, keys, live, sweep};
-use crate::types::policy::{CHANGE_POLL, CHECKPOINT_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL};
+use crate::flow::{alerts, audit_chain, cut, keys, live, outbox, sweep};
+use crate::types::policy::{CHANGE_POLL, CHECKPOINT_INTERVAL, MAIL_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL};
 
 /// The running jobs; dropping it stops them.
 pub struct Jobs(Vec<JoinHandle<()>>);
@@ -44,6 +44,7 @@ pub fn start(core: &Arc<Core>) -> Jobs {
         ),
         every(core, WATCH_INTERVAL, "look for attacks", |core| async move { alerts::watch(&core).await }),
         every(core, WATCH_INTERVAL, "finish cuts", |core| async move { cut::finish(&core).await }),
+        every(core, MAIL_INTERVAL, "send mail", |core| async move { outbox::deliver(&core).await }),
         every(core, SWEEP_INTERVAL, "rotate keys", |core| async move { keys::rotate_due(&core).await }),
     ])
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::brand::Brand;
 use super::given::Given;
 use super::keys::{Draft, KEYS, Key};
+use super::mail::MailDraft;
 use super::{Config, ConfigError, LogConfig, LogFormat, MasterKeySource};
 use crate::types::issuer::Issuer;
 use crate::types::network::TrustedProxies;
@@ -184,6 +185,10 @@ impl Reader {
             self.problems
                 .push(format!("master_key_file: expected a file, found {}: {error}", path.display()));
         }
+        match self.draft.mail.finish() {
+            Ok(mail) => self.draft.policy.mail = mail,
+            Err(problem) => self.problems.push(problem),
+        }
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
@@ -222,6 +227,7 @@ fn blank(cwd: &Path) -> Draft {
         trusted_proxies: TrustedProxies::default(),
         brand: Brand { name: String::new(), logo: None, accent: None },
         log: LogConfig { format: LogFormat::Json, level: String::new() },
+        mail: MailDraft::default(),
     }
 }
 

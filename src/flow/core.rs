@@ -13,6 +13,7 @@ use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::document::Documents;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::mail::Mailer;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
@@ -43,6 +44,8 @@ pub struct Core {
     pub documents: Documents,
     /// Key sets of clients.
     pub key_sets: KeySets,
+    /// What carries mail away.
+    pub mailer: Mailer,
     /// Keys, resources and revocations as this node knows them.
     pub live: Live,
     /// Who registers too often.

@@ -14,6 +14,7 @@ pub mod grant;
 pub mod id;
 pub mod issuer;
 pub mod key;
+pub mod mail;
 pub mod network;
 pub mod passkey;
 pub mod pkce;
