@@ -12,6 +12,7 @@ use crate::flow::{keys, register::RegistrationLimiter};
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
 use crate::storage::{DatabaseUrl, Store};
 use crate::types::audit_chain::AuditKey;
@@ -56,7 +57,10 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
     keys::ensure_in(&store, &master, rng.as_ref(), SigningAlg::ES256, now).await?;
     let view = live::load(&store, &master, &policy, now).await?;
     let fetcher = Fetcher::new(policy.allow_private_networks);
+    let mailer =
+        Mailer::new(&policy.mail).map_err(|_| Fault::Bug("the mail server is not what was checked"))?;
     Ok(Core {
+        mailer,
         passkeys: Passkeys::new(&policy.issuer),
         store,
         key_sets: KeySets::new(fetcher.clone()),

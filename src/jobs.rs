@@ -7,9 +7,9 @@ use tokio::task::JoinHandle;
 
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
-use crate::flow::{alerts, audit_chain, cut, inactivity, keys, live, sweep};
+use crate::flow::{alerts, audit_chain, cut, inactivity, keys, live, outbox, sweep};
 use crate::types::policy::{
-    CHANGE_POLL, CHECKPOINT_INTERVAL, INACTIVITY_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL,
+    CHANGE_POLL, CHECKPOINT_INTERVAL, INACTIVITY_INTERVAL, MAIL_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL,
 };
 
 /// The running jobs; dropping it stops them.
@@ -49,6 +49,7 @@ pub fn start(core: &Arc<Core>) -> Jobs {
             inactivity::run(&core).await
         }),
         every(core, WATCH_INTERVAL, "finish cuts", |core| async move { cut::finish(&core).await }),
+        every(core, MAIL_INTERVAL, "send mail", |core| async move { outbox::deliver(&core).await }),
         every(core, SWEEP_INTERVAL, "rotate keys", |core| async move { keys::rotate_due(&core).await }),
     ])
 }

@@ -61,7 +61,7 @@ const IMPURE_PATHS: [&str; 5] = ["std::fs", "std::env", "std::net::TcpStream", "
 const KEPT_IN: [(&str, &[&str]); 3] = [
     ("storage", &["diesel", "diesel_migrations", "libsqlite3_sys", "pq_sys"]),
     ("crypto", &["josekit"]),
-    ("outbound", &["reqwest"]),
+    ("outbound", &["reqwest", "lettre"]),
 ];
 
 /// How a route could be made without the route table's own function, which demands to know how it knows its caller.

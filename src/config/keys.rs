@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::brand::{Brand, Colour, read_logo};
 use super::given::Given;
+use super::mail::{self, MailDraft};
 use super::{LogConfig, LogFormat, MasterKeySource};
 use crate::storage::DatabaseUrl;
 use crate::types::duration;
@@ -50,6 +51,7 @@ pub(super) struct Draft {
     pub(super) trusted_proxies: TrustedProxies,
     pub(super) brand: Brand,
     pub(super) log: LogConfig,
+    pub(super) mail: MailDraft,
 }
 
 impl Draft {
@@ -229,6 +231,27 @@ keys! {
     "inactivity.revoke_after" = None, "off",
     |draft, given| draft.policy.inactivity.revoke_after = Some(given.span(DAY, LONGEST)?),
     |draft| draft.policy.inactivity.revoke_after.map_or_else(|| "off".to_owned(), duration::format);
+    /// The mail server: `smtps://USER:PASSWORD@HOST` (TLS from the start), or `smtp://…` (STARTTLS, without which nothing
+    /// is sent). A relay on this computer may do without: `smtp://localhost?tls=none`.
+    "mail.smtp_url" = None, "off: no mail is sent",
+    |draft, given| draft.mail.server = mail::smtp_url(given.text()?)?,
+    |draft| draft.mail.server.as_ref().map_or_else(|| "off".to_owned(), mail::shown);
+
+    /// Whom mail is from: `auth@example.com` or `Postern <auth@example.com>`.
+    "mail.from" = None, "must be set with `mail.smtp_url`",
+    |draft, given| draft.mail.from = Some(mail::from(given.text()?)?),
+    |draft| draft.mail.from.clone().unwrap_or_default();
+
+    /// `smtp`: mail goes to the mail server, if there is one. `log`: for development, every mail is printed on the
+    /// server's stdout, with the links in it.
+    "mail.sink" = Some("smtp"), "",
+    |draft, given| draft.mail.to_log = mail::sink(given.text()?)?,
+    |draft| if draft.mail.to_log { "log" } else { "smtp" }.to_owned();
+
+    /// Who gets alerts by mail: `administrators`, `nobody`, or addresses.
+    "mail.alerts_to" = Some("administrators"), "",
+    |draft, given| draft.mail.alerts_to = mail::alerts_to(&given.list()?)?,
+    |draft| mail::shown_alerts_to(&draft.mail.alerts_to);
 
     /// The name on every page.
     "brand.name" = Some("Postern"), "",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::brand::Brand;
 use super::given::Given;
 use super::keys::{Draft, KEYS, Key};
+use super::mail::MailDraft;
 use super::{Config, ConfigError, LogConfig, LogFormat, MasterKeySource};
 use crate::types::issuer::Issuer;
 use crate::types::network::TrustedProxies;
@@ -196,6 +197,10 @@ impl Reader {
                     .to_owned(),
             );
         }
+        match self.draft.mail.finish() {
+            Ok(mail) => self.draft.policy.mail = mail,
+            Err(problem) => self.problems.push(problem),
+        }
         if !self.problems.is_empty() {
             return Err(ConfigError { problems: self.problems });
         }
@@ -234,6 +239,7 @@ fn blank(cwd: &Path) -> Draft {
         trusted_proxies: TrustedProxies::default(),
         brand: Brand { name: String::new(), logo: None, accent: None },
         log: LogConfig { format: LogFormat::Json, level: String::new() },
+        mail: MailDraft::default(),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod docs;
 mod given;
 mod keys;
 mod load;
+mod mail;
 mod master_key;
 #[cfg(test)]
 mod tests;

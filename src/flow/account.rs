@@ -6,12 +6,14 @@ use super::access::{self, Access};
 use super::core::{Caller, Core};
 use super::factors;
 use super::failure::Fault;
+use super::letters::Notice;
 use super::login::{SignedIn, count_failure, longest_wait};
+use super::outbox::noticed;
 use crate::account::password::{self, PasswordProblem};
 use crate::account::session::is_live;
 use crate::storage::grants::GrantFilter;
 use crate::storage::own_events::{self, OwnEvent};
-use crate::storage::{audit, clients, sessions, throttles, users};
+use crate::storage::{audit, clients, outbox, sessions, throttles, users};
 use crate::types::audit::AuditKind;
 use crate::types::client::ClientId;
 use crate::types::factor::Held;
@@ -23,7 +25,7 @@ use crate::types::time::Timestamp;
 use crate::types::user::Email;
 
 /// What concerns the safety of an account, of all that is recorded about it.
-pub const OWN_KINDS: [AuditKind; 30] = [
+pub const OWN_KINDS: &[AuditKind] = &[
     AuditKind::LoginSucceeded,
     AuditKind::LoginFailed,
     AuditKind::LoginThrottled,
@@ -32,6 +34,12 @@ pub const OWN_KINDS: [AuditKind; 30] = [
     AuditKind::SecondFactorFailed,
     AuditKind::SessionsEnded,
     AuditKind::PasswordChanged,
+    AuditKind::PasswordResetAsked,
+    AuditKind::PasswordReset,
+    AuditKind::EmailChangeAsked,
+    AuditKind::EmailChanged,
+    AuditKind::EmailChangeUndone,
+    AuditKind::InvitationAccepted,
     AuditKind::UserPasswordSet,
     AuditKind::UserRoleSet,
     AuditKind::UserSecondFactorRule,
@@ -151,6 +159,7 @@ pub async fn change_password(
     let hash = core.hasher.hash(new).await.map_err(|_| Fault::Busy)?;
     let mut event = core.event(AuditKind::PasswordChanged, caller, now);
     event.user_id = Some(person.user.id);
+    let notice = noticed(core, caller, &person.user, Notice::PasswordChanged)?;
     let (user, own) = (person.user.id, person.session.id);
     let done = core
         .store
@@ -165,6 +174,7 @@ pub async fn change_password(
             for key in &keys {
                 throttles::clear(tx, key)?;
             }
+            outbox::insert_all(tx, &notice)?;
             audit::append(tx, &event)?;
             Ok(None)
         })
@@ -184,7 +194,7 @@ pub async fn events(
     let user = person.user.id;
     let page = EVENTS_ON_A_PAGE;
     let mut found =
-        core.store.read(move |tx| own_events::list(tx, user, &OWN_KINDS, before, page + 1)).await?;
+        core.store.read(move |tx| own_events::list(tx, user, OWN_KINDS, before, page + 1)).await?;
     let more = i64::try_from(found.len()).unwrap_or(0) > page;
     if more {
         found.pop();

@@ -10,7 +10,7 @@ use super::failure::Fault;
 use super::people::OrderError;
 use crate::account::detector::{self, Replay};
 use crate::storage::audit::AuditFilter;
-use crate::storage::{StoreError, alerts, audit, users};
+use crate::storage::{StoreError, alerts, audit, outbox, users};
 use crate::types::alert::{Action, Alert, Detector, Finding, Rule, Subject};
 use crate::types::audit::AuditKind;
 use crate::types::cut::{Kind, Target};
@@ -201,10 +201,14 @@ async fn look(core: &Core, rule: Rule, subject: Subject, now: Timestamp) -> Resu
         "alert": alert.id.to_string(), "detector": rule.detector.as_str(), "count": alert.finding.count,
     });
     let new = alert.clone();
+    let by_mail = core.policy.mail.is_on();
     let raised = core
         .store
         .write(move |tx| {
             alerts::insert(tx, &new)?;
+            if by_mail {
+                outbox::note_alert(tx, new.id, new.detector)?;
+            }
             audit::append(tx, &event)
         })
         .await;

@@ -14,6 +14,7 @@ use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::document::Documents;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
@@ -48,6 +49,8 @@ pub struct Core {
     pub key_sets: KeySets,
     /// Identity providers.
     pub providers: Providers,
+    /// What carries mail away.
+    pub mailer: Mailer,
     /// Keys, resources and revocations as this node knows them.
     pub live: Live,
     /// Who registers too often.

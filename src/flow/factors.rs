@@ -7,9 +7,11 @@ use url::form_urlencoded::byte_serialize;
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
+use super::letters::Notice;
 use super::login::{SignedIn, count_failure, longest_wait};
+use super::outbox::noticed;
 use crate::crypto::one_time::{self, SECRET_BYTES, base32};
-use crate::storage::{StoreError, audit, factors, sessions, throttles};
+use crate::storage::{StoreError, audit, factors, outbox, sessions, throttles};
 use crate::types::audit::AuditKind;
 use crate::types::factor::{Held, Method};
 use crate::types::id::UserId;
@@ -191,6 +193,7 @@ pub async fn remove_authenticator(core: &Core, caller: &Caller, user: &User) -> 
     let now = core.now();
     let mut event = core.event(AuditKind::AuthenticatorRemoved, caller, now);
     event.user_id = Some(user.id);
+    let notice = noticed(core, caller, user, Notice::AuthenticatorRemoved)?;
     let id = user.id;
     Ok(core
         .store
@@ -201,6 +204,7 @@ pub async fn remove_authenticator(core: &Core, caller: &Caller, user: &User) -> 
             if !factors::held(tx, id)?.any() {
                 factors::set_recovery_codes(tx, id, &[], now)?;
             }
+            outbox::insert_all(tx, &notice)?;
             audit::append(tx, &event)?;
             Ok(true)
         })

@@ -5,16 +5,19 @@ use serde::{Deserialize, Serialize};
 use super::core::{Caller, Core};
 use super::factors::new_recovery_codes;
 use super::failure::Fault;
+use super::letters::Notice;
 use super::login::{Login, SignedIn, begin_session, count_failure, longest_wait, network_key};
+use super::outbox::noticed;
 use super::second_step::{self, Ended, Shown, Waiting};
 use crate::crypto::passkey::{Passkeys, Proof, State};
-use crate::storage::{StoreError, audit, factors, passkeys, sessions, steps, users};
+use crate::storage::{StoreError, audit, factors, outbox, passkeys, sessions, steps, users};
 use crate::types::audit::AuditKind;
 use crate::types::factor::{Method, Methods};
 use crate::types::id::{PasskeyId, SessionId, UserId};
 use crate::types::passkey::Passkey;
 use crate::types::policy::{MAX_PASSKEY_NAME, MAX_PASSKEYS, SIGN_IN_STEP_TTL};
 use crate::types::token::{Token, TokenKind};
+use crate::types::user::User;
 
 const CEREMONY: &str = "passkey challenge";
 
@@ -155,6 +158,7 @@ pub async fn add(
     let mut event = core.event(AuditKind::PasskeyAdded, caller, now);
     event.user_id = Some(user);
     event.detail = serde_json::json!({ "passkey": passkey.id, "name": passkey.name });
+    let notice = noticed(core, caller, &person.user, Notice::PasskeyAdded)?;
     let methods = person.session.methods.with(Method::Passkey);
     let added = core
         .store
@@ -166,6 +170,7 @@ pub async fn add(
             if first {
                 factors::set_recovery_codes(tx, user, &digests, now)?;
             }
+            outbox::insert_all(tx, &notice)?;
             audit::append(tx, &event)?;
             Ok(first)
         })
@@ -181,11 +186,13 @@ pub async fn add(
 ///
 /// # Errors
 /// A fault.
-pub async fn remove(core: &Core, caller: &Caller, user: UserId, id: PasskeyId) -> Result<bool, Fault> {
+pub async fn remove(core: &Core, caller: &Caller, owner: &User, id: PasskeyId) -> Result<bool, Fault> {
+    let user = owner.id;
     let now = core.now();
     let mut event = core.event(AuditKind::PasskeyRemoved, caller, now);
     event.user_id = Some(user);
     event.detail = serde_json::json!({ "passkey": id });
+    let notice = noticed(core, caller, owner, Notice::PasskeyRemoved)?;
     Ok(core
         .store
         .write(move |tx| {
@@ -195,6 +202,7 @@ pub async fn remove(core: &Core, caller: &Caller, user: UserId, id: PasskeyId) -
             if !factors::held(tx, user)?.any() {
                 factors::set_recovery_codes(tx, user, &[], now)?;
             }
+            outbox::insert_all(tx, &notice)?;
             audit::append(tx, &event)?;
             Ok(true)
         })

@@ -2,10 +2,12 @@
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
+use super::letters::Notice;
+use super::outbox::noticed;
 use super::{live, roles};
 use crate::account::password;
 use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, audit, families, grants, users};
+use crate::storage::{StoreError, audit, families, grants, outbox, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::id::UserId;
 use crate::types::secret::Secret;
@@ -160,10 +162,12 @@ pub async fn set_password(
     let hash = core.hasher.hash(secret).await.map_err(|_| Fault::Busy)?;
     let now = core.now();
     let event = about(core, caller, AuditKind::UserPasswordSet, &user);
+    let notice = noticed(core, caller, &user, Notice::PasswordSet)?;
     let id = user.id;
     core.store
         .write(move |tx| {
             users::set_password(tx, id, &hash, now)?;
+            outbox::insert_all(tx, &notice)?;
             audit::append(tx, &event)
         })
         .await?;

@@ -6,6 +6,7 @@ pub mod fetch;
 mod flight;
 pub mod freshness;
 pub mod key_set;
+pub mod mail;
 pub mod provider;
 pub mod resolver;
 pub mod resource_metadata;

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod inactivity;
 pub mod issuer;
 pub mod key;
+pub mod mail;
 pub mod mention;
 pub mod network;
 pub mod passkey;

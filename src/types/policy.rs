@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::client::{AuthMethod, GrantType};
 use super::inactivity::InactivityRule;
 use super::issuer::Issuer;
+use super::mail::MailPolicy;
 
 macro_rules! fixed {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)*) => {
@@ -295,6 +296,40 @@ fixed! {
     STATUS_LISTS: u64 = 64;
     /// Access tokens whose signature a node knows to fit, by digest.
     VERIFIED_TOKENS: u64 = 20_000;
+    /// Time the link to set a new password works.
+    RESET_TTL: Duration = Duration::from_secs(1_800);
+    /// Time the link that confirms a new e-mail address works.
+    EMAIL_CONFIRM_TTL: Duration = Duration::from_secs(86_400);
+    /// Time in which the address of before can take a change of address back.
+    EMAIL_UNDO_TTL: Duration = Duration::from_secs(72 * 3_600);
+    /// Time an invitation works.
+    INVITATION_TTL: Duration = Duration::from_secs(7 * 86_400);
+    /// Mails that somebody can have sent to one account or address within [`MAIL_ASKED_WINDOW`].
+    MAILS_PER_ACCOUNT: i64 = 3;
+    /// Mails that can be asked for from one network address (IPv6: one /64) within [`MAIL_ASKED_WINDOW`].
+    MAILS_PER_NETWORK: i64 = 20;
+    /// The time over which both are counted.
+    MAIL_ASKED_WINDOW: Duration = Duration::from_secs(3_600);
+    /// How often mail that waits is looked for.
+    MAIL_INTERVAL: Duration = Duration::from_secs(2);
+    /// Mails that a node takes on at once.
+    MAIL_BATCH: i64 = 20;
+    /// Time in which the mail server has to answer each command.
+    SMTP_TIMEOUT: Duration = Duration::from_secs(15);
+    /// Time that a node may take over one mail before another one may try.
+    MAIL_LEASE: Duration = Duration::from_secs(180);
+    /// Wait after the first failure of a mail; doubles with every further one.
+    MAIL_FIRST_WAIT: Duration = Duration::from_secs(10);
+    /// Longest wait between two tries of a mail.
+    MAIL_LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+    /// Time after which a mail is given up.
+    MAIL_GIVE_UP: Duration = Duration::from_secs(86_400);
+    /// Alerts of one detector are told in one mail within this time.
+    ALERT_MAIL_WINDOW: Duration = Duration::from_secs(900);
+    /// Alerts that one mail names.
+    ALERTS_IN_A_MAIL: usize = 20;
+    /// Longest name of an invited person, in characters.
+    MAX_PERSON_NAME: usize = 200;
     /// Writes that may wait for the single writer; more is 503.
     WRITE_QUEUE: usize = 4_096;
     /// Writes that share one commit at most.
@@ -343,6 +378,8 @@ pub struct Policy {
     pub session_idle_ttl: Duration,
     /// Life of a browser session.
     pub session_max_ttl: Duration,
+    /// How mail leaves, and who is told of alerts.
+    pub mail: MailPolicy,
 }
 
 impl Policy {
@@ -364,6 +401,7 @@ impl Policy {
             inactivity: InactivityRule::default(),
             session_idle_ttl: Duration::from_secs(12 * 3_600),
             session_max_ttl: Duration::from_secs(7 * 86_400),
+            mail: MailPolicy::default(),
         }
     }
 

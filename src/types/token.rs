@@ -39,6 +39,10 @@ pub enum TokenKind {
     ConsentRequest,
     /// A sign-in or a passkey's challenge that is under way.
     Step,
+    /// A link in a mail: a new password, another address.
+    MailLink,
+    /// An invitation.
+    Invitation,
 }
 
 impl TokenKind {
@@ -56,6 +60,8 @@ impl TokenKind {
             Self::Setup => "pst_su_",
             Self::ConsentRequest => "pst_cr_",
             Self::Step => "pst_st_",
+            Self::MailLink => "pst_ml_",
+            Self::Invitation => "pst_iv_",
         }
     }
 }

@@ -164,7 +164,7 @@ pub async fn remove(
     let Some(id) = PasskeyId::parse(form.value("passkey")) else {
         return problem(&request, &site, StatusCode::BAD_REQUEST, Problem::FormExpired);
     };
-    match passkeys::remove(&core, &from.0, form.person.user.id, id).await {
+    match passkeys::remove(&core, &from.0, &form.person.user, id).await {
         Ok(true) => {
             show(&request, &core, &site, &form.person, Shows::done(SecurityDone::PasskeyRemoved)).await
         }
