@@ -2,8 +2,9 @@
 //! in flight, and started again. Whatever was acknowledged before must hold after, and what was not acknowledged must
 //! have happened wholly or not at all.
 //!
-//! `DURABILITY_KILLS` sets how often (50 when absent), `DURABILITY_SEED` repeats a run's choices. PostgreSQL is
-//! exercised too when `POSTERN_TEST_DATABASE` names a server on which databases may be created.
+//! `DURABILITY_BINARY` names the binary (the one built with this test when absent; `scripts/test release` hands over the
+//! release build), `DURABILITY_KILLS` sets how often (50 when absent), `DURABILITY_SEED` repeats a run's choices.
+//! PostgreSQL is exercised too when `POSTERN_TEST_DATABASE` names a server on which databases may be created.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +30,7 @@ mod server;
 mod settle;
 mod worker;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -68,14 +69,15 @@ fn survive(folder: &Path, url: &str) {
         std::env::var("DURABILITY_KILLS").map_or(50, |text| text.parse().expect("a number of kills"));
     let seed: u64 = std::env::var("DURABILITY_SEED")
         .map_or_else(|_| chance::fresh(), |text| text.parse().expect("a seed"));
-    println!("seed {seed}, {kills} kills");
+    let binary = binary();
+    println!("seed {seed}, {kills} kills of {}", binary.display());
     let settings = [
         ("POSTERN_DATABASE_URL", url),
         ("POSTERN_TOKENS__ACCESS_TOKEN_TTL", "1h"),
         ("POSTERN_TOKENS__AUTHORIZATION_CODE_TTL", "10m"),
         ("POSTERN_TOKENS__REFRESH_RETRY_WINDOW", "2m"),
     ];
-    let installation = Installation::new(Path::new(env!("CARGO_BIN_EXE_postern")), folder, &settings);
+    let installation = Installation::new(&binary, folder, &settings);
     let seeded = seed::seed(&installation);
     let mut chance = Chance::new(seed);
     let mut workers: Vec<Worker> = (0..WORKERS)
@@ -121,6 +123,14 @@ fn survive(folder: &Path, url: &str) {
     let counts = workers.iter().fold(Counts::default(), |sum, worker| sum.plus(&worker.counts));
     println!("{kills} kills; slowest start {slowest:?}\n{counts}");
     assert!(counts.unknown() >= u64::from(kills), "the kills hit too few requests to prove anything");
+}
+
+/// The binary that is killed. A relative path counts from the package's folder, where tests run.
+fn binary() -> PathBuf {
+    match std::env::var_os("DURABILITY_BINARY") {
+        Some(given) => std::fs::canonicalize(given).expect("DURABILITY_BINARY names a binary"),
+        None => PathBuf::from(env!("CARGO_BIN_EXE_postern")),
+    }
 }
 
 fn key_set(installation: &Installation) -> String {
