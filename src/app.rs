@@ -12,10 +12,12 @@ use crate::flow::{keys, register::RegistrationLimiter};
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::syslog::Syslog;
 use crate::storage::{DatabaseUrl, Store};
 use crate::types::audit_chain::AuditKey;
 use crate::types::key::SigningAlg;
-use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
+use crate::types::id::TokenId;
+use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy, STATUS_LISTS, VERIFIED_TOKENS};
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
 use crate::types::time::Clock;
@@ -54,11 +56,19 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
     keys::ensure_in(&store, &master, rng.as_ref(), SigningAlg::ES256, now).await?;
     let view = live::load(&store, &master, &policy, now).await?;
     let fetcher = Fetcher::new(policy.allow_private_networks);
+    let outgoing = Fetcher::new(policy.outgoing_private)
+        .with_timeout(OUTGOING_TIMEOUT)
+        .with_limits(OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE);
     Ok(Core {
         passkeys: Passkeys::new(&policy.issuer),
         store,
         key_sets: KeySets::new(fetcher.clone()),
         documents: Documents::new(fetcher),
+        outgoing,
+        syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
+        outgoing_state: Mutex::default(),
+        node: TokenId::new(now, rng.as_ref()).to_string(),
+        hook_calls: RegistrationLimiter::default(),
         policy,
         clock,
         rng,

@@ -9,3 +9,4 @@ pub mod login;
 pub mod password;
 pub mod permission;
 pub mod session;
+pub mod signal;

@@ -213,6 +213,12 @@ keys! {
     |draft, given| draft.policy.audit_retention = Some(given.span(DAY, LONGEST)?),
     |draft| draft.policy.audit_retention.map_or_else(|| "for ever".to_owned(), duration::format);
 
+    /// Whether webhooks, receivers of shared signals and streams of the audit log may be at private and loopback addresses,
+    /// and over `http`. Administrators name them; switch it on where collectors stand in the private network.
+    "outgoing.allow_private_networks" = Some("false"), "",
+    |draft, given| draft.policy.outgoing_private = given.flag()?,
+    |draft| draft.policy.outgoing_private.to_string();
+
     /// The name on every page.
     "brand.name" = Some("Postern"), "",
     |draft, given| draft.brand.name = brand_name(given.text()?)?,

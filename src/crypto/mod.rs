@@ -10,5 +10,6 @@ pub mod one_time;
 pub mod passkey;
 pub mod password;
 pub mod seal;
+pub mod webhook;
 
 pub use keyring::CryptoError;

@@ -6,13 +6,16 @@ use super::failure::Fault;
 use super::live::{Live, View};
 use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
+use super::stream::OutgoingState;
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::document::Documents;
+use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
+use crate::outbound::syslog::Syslog;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
@@ -43,12 +46,22 @@ pub struct Core {
     pub documents: Documents,
     /// Key sets of clients.
     pub key_sets: KeySets,
+    /// Sends to webhooks, receivers and streams.
+    pub outgoing: Fetcher,
+    /// Sends to collectors of syslog.
+    pub syslog: Syslog,
+    /// How what is sent stands.
+    pub outgoing_state: Mutex<OutgoingState>,
+    /// This node's name, for what one node does at a time.
+    pub node: String,
     /// Keys, resources and revocations as this node knows them.
     pub live: Live,
     /// Who registers too often.
     pub registrations: RegistrationLimiter,
     /// Who comes with too many clients that were never seen before.
     pub first_sights: RegistrationLimiter,
+    /// Who asks too often to cut access from outside.
+    pub hook_calls: RegistrationLimiter,
     /// Signed status lists, by number.
     pub status_lists: moka::sync::Cache<i64, Arc<StatusList>>,
     /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,

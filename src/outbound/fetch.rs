@@ -26,9 +26,9 @@ use crate::types::policy::{
 /// Fetches small documents. A clone shares the limits.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client,
+    pub(super) client: Client,
     private_too: bool,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     slots: Arc<Semaphore>,
     hosts: Arc<DefaultKeyedRateLimiter<String>>,
 }
@@ -101,7 +101,7 @@ pub enum FetchError {
     #[error("the answer from {0} broke off")]
     Broken(String),
     /// This host was asked too often.
-    #[error("{0} was asked {FETCHES_PER_HOST_A_MINUTE} times within a minute; try again later")]
+    #[error("{0} was asked too often within a minute; try again later")]
     RateLimited(String),
 }
 
@@ -173,6 +173,15 @@ impl Fetcher {
         self
     }
 
+    /// The same with limits for what we send rather than fetch: so many at once, so many to one host a minute.
+    #[must_use]
+    pub fn with_limits(mut self, at_once: usize, a_minute: u32) -> Self {
+        let rate = NonZeroU32::new(a_minute).unwrap_or(NonZeroU32::MIN);
+        self.slots = Arc::new(Semaphore::new(at_once));
+        self.hosts = Arc::new(RateLimiter::keyed(Quota::per_minute(rate)));
+        self
+    }
+
     /// Fetches one document.
     ///
     /// # Errors
@@ -229,7 +238,7 @@ impl Fetcher {
     }
 
     /// Everything that can be said of a URL before a name is looked up.
-    fn check(&self, text: &str) -> Result<Url, FetchError> {
+    pub(super) fn check(&self, text: &str) -> Result<Url, FetchError> {
         if text.len() > MAX_FETCHED_URL {
             return Err(FetchError::Url("is too long"));
         }
@@ -265,7 +274,7 @@ impl Fetcher {
     }
 
     /// Runs a fetch within the limits: rate of the host, places, time.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         host: &str,
         fetch: impl Future<Output = Result<T, FetchError>>,
@@ -283,7 +292,7 @@ impl Fetcher {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where a request leaves this server")]
-    async fn send(&self, request: RequestBuilder, host: &str) -> Result<Response, FetchError> {
+    pub(super) async fn send(&self, request: RequestBuilder, host: &str) -> Result<Response, FetchError> {
         let request = request.header(ACCEPT_ENCODING, "identity");
         let response = request.send().await.map_err(|error| refusal(&error, host))?;
         // The last word belongs to the connection that was really made.
@@ -301,7 +310,7 @@ impl fmt::Debug for Fetcher {
 }
 
 /// Reads a body up to the limit, and stops at the first byte too many.
-async fn read(response: Response, host: &str) -> Result<Fetched, FetchError> {
+pub(super) async fn read(response: Response, host: &str) -> Result<Fetched, FetchError> {
     let encoded = response.headers().get(CONTENT_ENCODING);
     if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(FetchError::Encoded);
@@ -354,7 +363,7 @@ fn refusal(error: &reqwest::Error, host: &str) -> FetchError {
     }
 }
 
-fn host_of(url: &Url) -> String {
+pub(super) fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 

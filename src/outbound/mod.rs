@@ -6,7 +6,9 @@ pub mod fetch;
 mod flight;
 pub mod freshness;
 pub mod key_set;
+pub mod post;
 pub mod resolver;
 pub mod resource_metadata;
+pub mod syslog;
 #[cfg(test)]
 mod test_server;

@@ -10,12 +10,14 @@ pub mod clients;
 pub mod codes;
 pub mod consents;
 pub mod console;
+pub mod cut_hooks;
 #[expect(
     clippy::disallowed_methods,
     reason = "one condition over many tables at once, on both databases, is beyond diesel's common subset; every value is bound"
 )]
 pub mod cuts;
 mod dialect;
+pub mod endpoints;
 mod error;
 pub mod factors;
 pub mod families;

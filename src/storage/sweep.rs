@@ -7,13 +7,13 @@ use diesel::prelude::*;
 use super::error::StoreError;
 use super::grants;
 use super::schema::{
-    access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request,
+    access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request, delivery,
     initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step, signing_key,
     token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{
-    CODE_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, SWEEP_BATCH, UNUSED_CLIENT_TTL,
+    CODE_MEMORY, ENDED_MEMORY, DELIVERY_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, SWEEP_BATCH, UNUSED_CLIENT_TTL,
 };
 use crate::types::time::Timestamp;
 
@@ -53,6 +53,7 @@ pub fn run(tx: &mut Tx<'_>, now: Timestamp, session_idle_ttl: Duration) -> Resul
     swept += sweep!(tx, setup_link, digest: Vec<u8>, setup_link::expires_at.lt(present));
     swept += sweep!(tx, sign_in_step, digest: Vec<u8>, sign_in_step::expires_at.lt(present));
     swept += sweep!(tx, api_request, digest: Vec<u8>, api_request::created_at.lt(before(IDEMPOTENCY_MEMORY)));
+    swept += sweep!(tx, delivery, id: String, delivery::created_at.lt(before(DELIVERY_MEMORY)));
     swept += sweep!(tx, assertion_seen, digest: Vec<u8>, assertion_seen::expires_at.lt(present));
     swept += sweep!(tx, authorization_code, digest: Vec<u8>, authorization_code::expires_at.lt(before(CODE_MEMORY)));
     swept +=

@@ -101,6 +101,18 @@ typed_id!(
     /// A cut of access.
     CutId
 );
+typed_id!(
+    /// Somebody who is told what happens here.
+    EndpointId
+);
+typed_id!(
+    /// A message to one of them.
+    DeliveryId
+);
+typed_id!(
+    /// A hook by which access is cut.
+    CutHookId
+);
 
 impl TokenId {
     /// Whether it was made at this moment or before, to the millisecond that a UUIDv7 knows.
