@@ -15,9 +15,12 @@ use crate::outbound::key_set::KeySets;
 use crate::outbound::syslog::Syslog;
 use crate::storage::{DatabaseUrl, Store};
 use crate::types::audit_chain::AuditKey;
-use crate::types::key::SigningAlg;
 use crate::types::id::TokenId;
-use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy, STATUS_LISTS, VERIFIED_TOKENS};
+use crate::types::key::SigningAlg;
+use crate::types::policy::{
+    MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy,
+    STATUS_LISTS, VERIFIED_TOKENS,
+};
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
 use crate::types::time::Clock;
@@ -68,7 +71,6 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
         outgoing_state: Mutex::default(),
         node: TokenId::new(now, rng.as_ref()).to_string(),
-        hook_calls: RegistrationLimiter::default(),
         policy,
         clock,
         rng,

@@ -47,7 +47,12 @@ pub fn start(core: &Arc<Core>) -> Jobs {
         every(core, WATCH_INTERVAL, "tell webhooks and receivers", |core| async move {
             signals::tell(&core).await
         }),
-        every(core, WATCH_INTERVAL, "stream the audit log", |core| async move { stream::stream(&core).await }),
+        every(
+            core,
+            WATCH_INTERVAL,
+            "stream the audit log",
+            |core| async move { stream::stream(&core).await },
+        ),
         every(core, SWEEP_INTERVAL, "rotate keys", |core| async move { keys::rotate_due(&core).await }),
     ])
 }

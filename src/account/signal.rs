@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::ClientId;
 use crate::types::id::UserId;
-use crate::types::policy::{DELIVERY_FIRST_WAIT, DELIVERY_LONGEST_WAIT, DELIVERY_WINDOW, MAX_SYSLOG_DATAGRAM};
+use crate::types::policy::{
+    DELIVERY_FIRST_WAIT, DELIVERY_LONGEST_WAIT, DELIVERY_WINDOW, MAX_SYSLOG_DATAGRAM,
+};
 use crate::types::signal::{EndpointKind, Transport};
 use crate::types::time::Timestamp;
 
@@ -94,7 +96,6 @@ const fn is_alarming(kind: AuditKind) -> bool {
             | AuditKind::AlertRaised
             | AuditKind::ClientAuthenticationFailed
             | AuditKind::AdminApiRefused
-            | AuditKind::CutHookRefused
             | AuditKind::EndpointDisabled
             | AuditKind::StreamGap
     )
@@ -278,7 +279,8 @@ mod tests {
         let least: Vec<u64> = (1..=9).map(|tries| wait(tries, 0).as_secs()).collect();
         assert_eq!(least, [4, 16, 64, 256, 1_024, 4_096, 16_384, 34_560, 34_560]);
         assert!(wait(i64::MAX, u16::MAX) <= DELIVERY_LONGEST_WAIT.mul_f64(1.2));
-        let hook = |said, days: u64| fate(EndpointKind::Webhook, said, Duration::from_secs(days * 86_400), 1, 0);
+        let hook =
+            |said, days: u64| fate(EndpointKind::Webhook, said, Duration::from_secs(days * 86_400), 1, 0);
         assert_eq!(hook(Said::Status(204, None), 9), Fate::Taken);
         assert_eq!(hook(Said::Status(500, None), 2), Fate::Again(Duration::from_secs(4)));
         assert_eq!(hook(Said::Status(302, None), 0), Fate::Again(Duration::from_secs(4)));

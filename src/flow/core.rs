@@ -60,8 +60,6 @@ pub struct Core {
     pub registrations: RegistrationLimiter,
     /// Who comes with too many clients that were never seen before.
     pub first_sights: RegistrationLimiter,
-    /// Who asks too often to cut access from outside.
-    pub hook_calls: RegistrationLimiter,
     /// Signed status lists, by number.
     pub status_lists: moka::sync::Cache<i64, Arc<StatusList>>,
     /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,

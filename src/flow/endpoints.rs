@@ -14,7 +14,9 @@ use crate::storage::{audit, endpoints};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::id::EndpointId;
 use crate::types::key::SigningAlg;
-use crate::types::policy::{DELIVERIES_SHOWN, MAX_ENDPOINT_TEXT, MAX_ENDPOINTS, MAX_STREAM_CA, SECRET_OVERLAP};
+use crate::types::policy::{
+    DELIVERIES_SHOWN, MAX_ENDPOINT_TEXT, MAX_ENDPOINTS, MAX_STREAM_CA, SECRET_OVERLAP,
+};
 use crate::types::secret::Secret;
 use crate::types::signal::{
     Delivery, Endpoint, EndpointKind, Progress, StreamTarget, SubjectFormat, WEBHOOK_EVENTS, fits,
@@ -123,7 +125,9 @@ pub async fn add(
         })
         .await?;
     if !added {
-        return Err(OrderError::Bad(format!("there are {MAX_ENDPOINTS} endpoints already; remove one first")));
+        return Err(OrderError::Bad(format!(
+            "there are {MAX_ENDPOINTS} endpoints already; remove one first"
+        )));
     }
     Ok((made, signing))
 }
@@ -302,7 +306,8 @@ pub fn host(url: &str) -> String {
 fn open(core: &Core, id: EndpointId, sealed: &[u8]) -> Result<Secret<String>, Fault> {
     let plain = core.master.open(PURPOSE, &id.to_string(), sealed);
     let text = plain.and_then(|bytes| String::from_utf8(bytes.expose().clone()).ok());
-    text.map(Secret::new).ok_or(Fault::Bug("the secret of an endpoint does not open; is the master key another one?"))
+    text.map(Secret::new)
+        .ok_or(Fault::Bug("the secret of an endpoint does not open; is the master key another one?"))
 }
 
 fn seal(core: &Core, id: EndpointId, secret: &Secret<String>) -> Vec<u8> {
@@ -371,7 +376,10 @@ fn check_stream(
 fn check_events(patterns: &[String]) -> Result<(), OrderError> {
     let names = || WEBHOOK_EVENTS.map(crate::types::audit::AuditKind::as_str).join(", ");
     if patterns.is_empty() || patterns.len() > WEBHOOK_EVENTS.len() {
-        return Err(OrderError::Bad(format!("say which events: a name, alert.*, or *; there are {}", names())));
+        return Err(OrderError::Bad(format!(
+            "say which events: a name, alert.*, or *; there are {}",
+            names()
+        )));
     }
     for pattern in patterns {
         if !WEBHOOK_EVENTS.iter().any(|kind| fits(pattern, kind.as_str())) {

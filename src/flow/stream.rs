@@ -21,9 +21,7 @@ use crate::outbound::syslog::Collector;
 use crate::storage::audit_chain::{self, Chained};
 use crate::storage::{StoreError, audit, endpoints};
 use crate::types::audit::AuditKind;
-use crate::types::policy::{
-    DELIVERY_LEASE, STREAM_BATCH, STREAM_BATCHES_A_ROUND, STREAM_LONGEST_WAIT,
-};
+use crate::types::policy::{DELIVERY_LEASE, STREAM_BATCH, STREAM_BATCHES_A_ROUND, STREAM_LONGEST_WAIT};
 use crate::types::signal::{Endpoint, Progress, StreamTarget};
 
 /// What a node knows of what is being told, for its metrics.
@@ -195,6 +193,4 @@ async fn send(core: &Core, one: &Endpoint, records: &[Chained]) -> Result<Result
 }
 
 /// The longest that a batch may be under way; shorter than the lease, so that a node that works does not lose its stream.
-const _: () = assert!(
-    crate::types::policy::OUTGOING_TIMEOUT.as_secs() * 2 < DELIVERY_LEASE.as_secs()
-);
+const _: () = assert!(crate::types::policy::OUTGOING_TIMEOUT.as_secs() * 2 < DELIVERY_LEASE.as_secs());

@@ -61,8 +61,8 @@ impl Fetcher {
             .header(CONTENT_TYPE, post.content_type)
             .body(post.body);
         for (name, value) in post.headers {
-            let mut value =
-                HeaderValue::try_from(value).map_err(|_| FetchError::Url("goes with a header that cannot be sent"))?;
+            let mut value = HeaderValue::try_from(value)
+                .map_err(|_| FetchError::Url("goes with a header that cannot be sent"))?;
             value.set_sensitive(true);
             request = request.header(HeaderName::from_static(name), value);
         }

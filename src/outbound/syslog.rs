@@ -91,8 +91,7 @@ impl Syslog {
                 let refused = || SyslogError::Tls(to.host.clone());
                 let name = ServerName::try_from(to.host.clone()).map_err(|_| refused())?;
                 let plain = connect(to, &addresses).await?;
-                let stream =
-                    TlsConnector::from(config).connect(name, plain).await.map_err(|_| refused())?;
+                let stream = TlsConnector::from(config).connect(name, plain).await.map_err(|_| refused())?;
                 deliver(stream, &to.host, messages).await
             }
         }

@@ -378,12 +378,7 @@ pub fn enqueue(tx: &mut Tx<'_>, new: &Delivery) -> Result<(), StoreError> {
 ///
 /// # Errors
 /// A fault of the database.
-pub fn due(
-    tx: &mut Tx<'_>,
-    id: EndpointId,
-    now: Timestamp,
-    limit: i64,
-) -> Result<Vec<Delivery>, StoreError> {
+pub fn due(tx: &mut Tx<'_>, id: EndpointId, now: Timestamp, limit: i64) -> Result<Vec<Delivery>, StoreError> {
     let rows: Vec<DeliveryRow> = delivery::table
         .filter(delivery::endpoint_id.eq(id.to_string()))
         .filter(delivery::next_try_at.le(now.micros()))
@@ -420,9 +415,8 @@ pub fn settle(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let given_up = error.is_some() && again.is_none();
-    let open = delivery::table
-        .filter(delivery::id.eq(id.to_string()))
-        .filter(delivery::next_try_at.is_not_null());
+    let open =
+        delivery::table.filter(delivery::id.eq(id.to_string())).filter(delivery::next_try_at.is_not_null());
     diesel::update(open)
         .set((
             delivery::next_try_at.eq(again.map(Timestamp::micros)),

@@ -360,13 +360,3 @@ diesel::table! {
         last_error -> Nullable<Text>,
     }
 }
-diesel::table! {
-    cut_hook (id) {
-        id -> Text,
-        name -> Text,
-        may -> Text,
-        sealed_secret -> Binary,
-        created_at -> BigInt,
-        last_used_at -> Nullable<BigInt>,
-    }
-}

@@ -7,13 +7,14 @@ use diesel::prelude::*;
 use super::error::StoreError;
 use super::grants;
 use super::schema::{
-    access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request, delivery,
-    initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step, signing_key,
-    token_family,
+    access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request,
+    delivery, initial_access_token, login_throttle, refresh_token, session, setup_link, sign_in_step,
+    signing_key, token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{
-    CODE_MEMORY, ENDED_MEMORY, DELIVERY_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, SWEEP_BATCH, UNUSED_CLIENT_TTL,
+    CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, SWEEP_BATCH,
+    UNUSED_CLIENT_TTL,
 };
 use crate::types::time::Timestamp;
 

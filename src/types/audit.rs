@@ -157,12 +157,6 @@ events! {
     EndpointEnabled = "endpoint.enabled",
     /// Records were removed by retention before a stream had taken them.
     StreamGap = "audit_stream.gap",
-    /// A hook by which access is cut was added.
-    CutHookAdded = "cut_hook.added",
-    /// One was removed.
-    CutHookRemoved = "cut_hook.removed",
-    /// A request to cut access by a hook was refused; nothing was cut.
-    CutHookRefused = "cut_hook.refused",
 }
 
 /// One record of the audit log.

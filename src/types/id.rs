@@ -109,10 +109,6 @@ typed_id!(
     /// A message to one of them.
     DeliveryId
 );
-typed_id!(
-    /// A hook by which access is cut.
-    CutHookId
-);
 
 impl TokenId {
     /// Whether it was made at this moment or before, to the millisecond that a UUIDv7 knows.

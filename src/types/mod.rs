@@ -7,7 +7,6 @@ pub mod audit;
 pub mod audit_chain;
 pub mod client;
 pub mod cut;
-pub mod cut_hook;
 pub mod duration;
 pub mod factor;
 pub mod fingerprint;

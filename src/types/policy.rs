@@ -260,10 +260,6 @@ fixed! {
     SYSLOG_CLOSE: Duration = Duration::from_secs(2);
     /// Longest datagram of syslog, in bytes; what is longer is cut.
     MAX_SYSLOG_DATAGRAM: usize = 8 * 1024;
-    /// How far the time of a signed request to cut access may be from ours.
-    HOOK_TOLERANCE: Duration = Duration::from_secs(300);
-    /// Longest id of such a request, in bytes.
-    MAX_HOOK_MESSAGE_ID: usize = 256;
     /// Signed status lists that a node keeps.
     STATUS_LISTS: u64 = 64;
     /// Access tokens whose signature a node knows to fit, by digest.

@@ -10,13 +10,12 @@ use super::key::SigningAlg;
 use super::time::Timestamp;
 
 /// What a webhook may ask for. Everything else is in a stream of the audit log.
-pub const WEBHOOK_EVENTS: [AuditKind; 12] = [
+pub const WEBHOOK_EVENTS: [AuditKind; 11] = [
     AuditKind::AlertRaised,
     AuditKind::AlertAcknowledged,
     AuditKind::AccessCut,
     AuditKind::AccessCutUndone,
     AuditKind::AccessCutApplied,
-    AuditKind::CutHookRefused,
     AuditKind::UserDisabled,
     AuditKind::UserEnabled,
     AuditKind::UserOffboarded,
@@ -233,7 +232,8 @@ impl StreamTarget {
                 let url = text.trim_start_matches("otlp+");
                 let parsed = Url::parse(url).map_err(|_| expected)?;
                 if parsed.path().len() < 2 {
-                    return Err("give the whole URL of the OTLP receiver, such as otlp+https://HOST/v1/logs".to_owned());
+                    return Err("give the whole URL of the OTLP receiver, such as otlp+https://HOST/v1/logs"
+                        .to_owned());
                 }
                 return Ok(Self::Otlp(url.to_owned()));
             }

@@ -47,13 +47,3 @@ CREATE TABLE delivery (
 CREATE INDEX delivery_waiting ON delivery (endpoint_id, next_try_at) WHERE next_try_at IS NOT NULL;
 CREATE INDEX delivery_by_time ON delivery (endpoint_id, created_at);
 CREATE INDEX delivery_by_age ON delivery (created_at);
-
--- Who may cut access with a signed request, without the console.
-CREATE TABLE cut_hook (
-    id TEXT NOT NULL PRIMARY KEY,
-    name TEXT NOT NULL,
-    may TEXT NOT NULL,
-    sealed_secret BYTEA NOT NULL,
-    created_at BIGINT NOT NULL,
-    last_used_at BIGINT
-);
