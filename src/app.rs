@@ -14,10 +14,15 @@ use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
 use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
+use crate::outbound::syslog::Syslog;
 use crate::storage::{DatabaseUrl, Store};
 use crate::types::audit_chain::AuditKey;
+use crate::types::id::TokenId;
 use crate::types::key::SigningAlg;
-use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, Policy, STATUS_LISTS, VERIFIED_TOKENS};
+use crate::types::policy::{
+    MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy,
+    STATUS_LISTS, VERIFIED_TOKENS,
+};
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
 use crate::types::time::Clock;
@@ -59,6 +64,9 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
     let fetcher = Fetcher::new(policy.allow_private_networks);
     let mailer =
         Mailer::new(&policy.mail).map_err(|_| Fault::Bug("the mail server is not what was checked"))?;
+    let outgoing = Fetcher::new(policy.outgoing_private)
+        .with_timeout(OUTGOING_TIMEOUT)
+        .with_limits(OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE);
     Ok(Core {
         mailer,
         passkeys: Passkeys::new(&policy.issuer),
@@ -66,6 +74,10 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         key_sets: KeySets::new(fetcher.clone()),
         documents: Documents::new(fetcher),
         providers: Providers::new(policy.allow_private_networks),
+        outgoing,
+        syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
+        outgoing_state: Mutex::default(),
+        node: TokenId::new(now, rng.as_ref()).to_string(),
         policy,
         clock,
         rng,

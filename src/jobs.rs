@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
-use crate::flow::{alerts, audit_chain, cut, inactivity, keys, live, outbox, sweep};
+use crate::flow::{alerts, audit_chain, cut, inactivity, keys, live, outbox, signals, stream, sweep};
 use crate::types::policy::{
     CHANGE_POLL, CHECKPOINT_INTERVAL, INACTIVITY_INTERVAL, MAIL_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL,
 };
@@ -50,6 +50,15 @@ pub fn start(core: &Arc<Core>) -> Jobs {
         }),
         every(core, WATCH_INTERVAL, "finish cuts", |core| async move { cut::finish(&core).await }),
         every(core, MAIL_INTERVAL, "send mail", |core| async move { outbox::deliver(&core).await }),
+        every(core, WATCH_INTERVAL, "tell webhooks and receivers", |core| async move {
+            signals::tell(&core).await
+        }),
+        every(
+            core,
+            WATCH_INTERVAL,
+            "stream the audit log",
+            |core| async move { stream::stream(&core).await },
+        ),
         every(core, SWEEP_INTERVAL, "rotate keys", |core| async move { keys::rotate_due(&core).await }),
     ])
 }

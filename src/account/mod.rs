@@ -11,4 +11,5 @@ pub mod login;
 pub mod password;
 pub mod permission;
 pub mod session;
+pub mod signal;
 pub mod usage;

@@ -1,6 +1,7 @@
 //! Every command and option, once: parsing, help, shell completions and the manual all come from here.
 
 mod audit;
+mod endpoints;
 mod guard;
 mod idp;
 mod inactivity;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
+pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
@@ -79,6 +81,12 @@ pub(super) enum Command {
     /// People and apps that nothing is heard of.
     #[command(subcommand)]
     Inactivity(InactivityCommand),
+    /// Webhooks, which are told of alerts, cuts and the like.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// Receivers of shared signals (CAEP), which are told when somebody's sign-ins end or the way they sign in changes.
+    #[command(subcommand)]
+    Receiver(ReceiverCommand),
     /// Signing keys.
     #[command(subcommand)]
     Key(KeyCommand),

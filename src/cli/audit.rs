@@ -33,6 +33,7 @@ pub(super) async fn run(core: &Core, command: AuditCommand) -> Result<Option<Sai
             };
             super::audit_export::run(core, filter, format, out).await
         }
+        AuditCommand::Stream(command) => super::endpoints::stream(core, command).await.map(Some),
         AuditCommand::Verify => verify(core).await.map(Some),
         AuditCommand::Evidence(args) => super::evidence::write(core, args).await.map(Some),
         AuditCommand::VerifyEvidence { file, keys } => {

@@ -7,6 +7,7 @@ mod audit;
 mod audit_export;
 mod clients;
 mod cuts;
+mod endpoints;
 mod erase;
 mod evidence;
 mod grants;
@@ -102,6 +103,8 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Cut(args) => cuts::run(&open(&config).await?, args).await?,
         Command::Alert(command) => alerts::run(&open(&config).await?, command).await?,
         Command::Detector(command) => alerts::detectors(&open(&config).await?, command).await?,
+        Command::Webhook(command) => endpoints::webhook(&open(&config).await?, command).await?,
+        Command::Receiver(command) => endpoints::receiver(&open(&config).await?, command).await?,
         Command::Inactivity(command) => inactivity::run(&open(&config).await?, command).await?,
         Command::Key(command) => keys::run(&open(&config).await?, command).await?,
         Command::Audit(command) => return audit::run(&open(&config).await?, command).await,

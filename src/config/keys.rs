@@ -252,6 +252,11 @@ keys! {
     "mail.alerts_to" = Some("administrators"), "",
     |draft, given| draft.mail.alerts_to = mail::alerts_to(&given.list()?)?,
     |draft| mail::shown_alerts_to(&draft.mail.alerts_to);
+    /// Whether webhooks, receivers of shared signals and streams of the audit log may be at private and loopback addresses,
+    /// and over `http`. Administrators name them; switch it on where collectors stand in the private network.
+    "outgoing.allow_private_networks" = Some("false"), "",
+    |draft, given| draft.policy.outgoing_private = given.flag()?,
+    |draft| draft.policy.outgoing_private.to_string();
 
     /// The name on every page.
     "brand.name" = Some("Postern"), "",

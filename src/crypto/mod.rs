@@ -12,5 +12,6 @@ pub mod passkey;
 pub mod password;
 pub mod seal;
 pub mod statement;
+pub mod webhook;
 
 pub use keyring::CryptoError;

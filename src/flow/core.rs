@@ -7,15 +7,18 @@ use super::live::{Live, View};
 use super::overview::Course;
 use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
+use super::stream::OutgoingState;
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::document::Documents;
+use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
 use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
+use crate::outbound::syslog::Syslog;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
@@ -51,6 +54,14 @@ pub struct Core {
     pub providers: Providers,
     /// What carries mail away.
     pub mailer: Mailer,
+    /// Sends to webhooks, receivers and streams.
+    pub outgoing: Fetcher,
+    /// Sends to collectors of syslog.
+    pub syslog: Syslog,
+    /// How what is sent stands.
+    pub outgoing_state: Mutex<OutgoingState>,
+    /// This node's name, for what one node does at a time.
+    pub node: String,
     /// Keys, resources and revocations as this node knows them.
     pub live: Live,
     /// Who registers too often.

@@ -27,9 +27,9 @@ use crate::types::secret::Secret;
 /// Fetches small documents. A clone shares the limits.
 #[derive(Clone)]
 pub struct Fetcher {
-    client: Client,
+    pub(super) client: Client,
     private_too: bool,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     slots: Arc<Semaphore>,
     hosts: Arc<DefaultKeyedRateLimiter<String>>,
 }
@@ -182,6 +182,15 @@ impl Fetcher {
         self
     }
 
+    /// The same with limits for what we send rather than fetch: so many at once, so many to one host a minute.
+    #[must_use]
+    pub fn with_limits(mut self, at_once: usize, a_minute: u32) -> Self {
+        let rate = NonZeroU32::new(a_minute).unwrap_or(NonZeroU32::MIN);
+        self.slots = Arc::new(Semaphore::new(at_once));
+        self.hosts = Arc::new(RateLimiter::keyed(Quota::per_minute(rate)));
+        self
+    }
+
     /// Sends a form, with our name and secret if given, and returns status and body of the answer.
     ///
     /// # Errors
@@ -266,7 +275,7 @@ impl Fetcher {
     }
 
     /// Everything that can be said of a URL before a name is looked up.
-    fn check(&self, text: &str) -> Result<Url, FetchError> {
+    pub(super) fn check(&self, text: &str) -> Result<Url, FetchError> {
         if text.len() > MAX_FETCHED_URL {
             return Err(FetchError::Url("is too long"));
         }
@@ -302,7 +311,7 @@ impl Fetcher {
     }
 
     /// Runs a fetch within the limits: rate of the host, places, time.
-    async fn within<T>(
+    pub(super) async fn within<T>(
         &self,
         host: &str,
         fetch: impl Future<Output = Result<T, FetchError>>,
@@ -320,7 +329,7 @@ impl Fetcher {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where a request leaves this server")]
-    async fn send(&self, request: RequestBuilder, host: &str) -> Result<Response, FetchError> {
+    pub(super) async fn send(&self, request: RequestBuilder, host: &str) -> Result<Response, FetchError> {
         let request = request.header(ACCEPT_ENCODING, "identity");
         let response = request.send().await.map_err(|error| refusal(&error, host))?;
         // The last word belongs to the connection that was really made.
@@ -338,7 +347,7 @@ impl fmt::Debug for Fetcher {
 }
 
 /// Reads a body up to the limit, and stops at the first byte too many.
-async fn read(response: Response, host: &str) -> Result<Fetched, FetchError> {
+pub(super) async fn read(response: Response, host: &str) -> Result<Fetched, FetchError> {
     let encoded = response.headers().get(CONTENT_ENCODING);
     if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(FetchError::Encoded);
@@ -391,7 +400,7 @@ fn refusal(error: &reqwest::Error, host: &str) -> FetchError {
     }
 }
 
-fn host_of(url: &Url) -> String {
+pub(super) fn host_of(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 

@@ -7,8 +7,10 @@ mod flight;
 pub mod freshness;
 pub mod key_set;
 pub mod mail;
+pub mod post;
 pub mod provider;
 pub mod resolver;
 pub mod resource_metadata;
+pub mod syslog;
 #[cfg(test)]
 mod test_server;

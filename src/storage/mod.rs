@@ -16,6 +16,7 @@ pub mod console;
 )]
 pub mod cuts;
 mod dialect;
+pub mod endpoints;
 pub mod erasure;
 mod error;
 pub mod factors;

@@ -409,3 +409,43 @@ diesel::allow_tables_to_appear_in_same_query!(client, audit_event);
 diesel::allow_tables_to_appear_in_same_query!(client, inactivity);
 diesel::allow_tables_to_appear_in_same_query!(identity, users);
 diesel::allow_tables_to_appear_in_same_query!(identity, session);
+diesel::table! {
+    endpoint (id) {
+        id -> Text,
+        kind -> Text,
+        url -> Text,
+        events -> Text,
+        audience -> Nullable<Text>,
+        subject -> Text,
+        signing_alg -> Text,
+        sealed_secret -> Nullable<Binary>,
+        sealed_previous -> Nullable<Binary>,
+        previous_until -> Nullable<BigInt>,
+        ca -> Nullable<Text>,
+        created_at -> BigInt,
+        disabled_at -> Nullable<BigInt>,
+        disabled_reason -> Nullable<Text>,
+        last_success_at -> Nullable<BigInt>,
+        last_failure_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+        failures -> BigInt,
+        next_try_at -> BigInt,
+        lease_owner -> Nullable<Text>,
+        lease_until -> BigInt,
+    }
+}
+diesel::table! { endpoint_position (name, lane) { name -> Text, lane -> BigInt, position -> BigInt, } }
+diesel::table! {
+    delivery (id) {
+        id -> Text,
+        endpoint_id -> Text,
+        event_type -> Text,
+        payload -> Text,
+        created_at -> BigInt,
+        tries -> BigInt,
+        next_try_at -> Nullable<BigInt>,
+        delivered_at -> Nullable<BigInt>,
+        given_up_at -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+    }
+}

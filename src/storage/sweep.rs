@@ -8,12 +8,13 @@ use super::error::StoreError;
 use super::grants;
 use super::schema::{
     access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request,
-    inactivity, initial_access_token, invitation, login_throttle, mail_link, mail_outbox, refresh_token,
-    session, setup_link, sign_in_step, signing_key, token_family,
+    delivery, inactivity, initial_access_token, invitation, login_throttle, mail_link, mail_outbox,
+    refresh_token, session, setup_link, sign_in_step, signing_key, token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{
-    CODE_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, MAIL_GIVE_UP, SWEEP_BATCH, UNUSED_CLIENT_TTL,
+    CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, MAIL_GIVE_UP, SWEEP_BATCH,
+    UNUSED_CLIENT_TTL,
 };
 use crate::types::time::Timestamp;
 
@@ -57,6 +58,7 @@ pub fn run(tx: &mut Tx<'_>, now: Timestamp, session_idle_ttl: Duration) -> Resul
     swept += sweep!(tx, mail_outbox, id: String, mail_outbox::give_up_at.lt(before(MAIL_GIVE_UP)));
     swept += sweep!(tx, invitation, id: String, invitation::expires_at.lt(ended));
     swept += sweep!(tx, api_request, digest: Vec<u8>, api_request::created_at.lt(before(IDEMPOTENCY_MEMORY)));
+    swept += sweep!(tx, delivery, id: String, delivery::created_at.lt(before(DELIVERY_MEMORY)));
     swept += sweep!(tx, assertion_seen, digest: Vec<u8>, assertion_seen::expires_at.lt(present));
     swept += sweep!(tx, authorization_code, digest: Vec<u8>, authorization_code::expires_at.lt(before(CODE_MEMORY)));
     swept +=

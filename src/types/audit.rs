@@ -197,6 +197,18 @@ events! {
     InitialAccessTokenAdded = "initial_access_token.added",
     /// An initial access token was removed.
     InitialAccessTokenRemoved = "initial_access_token.removed",
+    /// A webhook, a receiver of shared signals or a stream of this log was added.
+    EndpointAdded = "endpoint.added",
+    /// One of them was removed.
+    EndpointRemoved = "endpoint.removed",
+    /// One of them got a new signing secret.
+    EndpointSecretRotated = "endpoint.secret_rotated",
+    /// One of them was switched off because it took nothing for days, or said that it is gone.
+    EndpointDisabled = "endpoint.disabled",
+    /// One of them was switched on again.
+    EndpointEnabled = "endpoint.enabled",
+    /// Records were removed by retention before a stream had taken them.
+    StreamGap = "audit_stream.gap",
 }
 
 /// One record of the audit log.

@@ -125,6 +125,14 @@ typed_id!(
     /// An invitation.
     InvitationId
 );
+typed_id!(
+    /// Somebody who is told what happens here.
+    EndpointId
+);
+typed_id!(
+    /// A message to one of them.
+    DeliveryId
+);
 
 impl TokenId {
     /// Whether it was made at this moment or before, to the millisecond that a UUIDv7 knows.

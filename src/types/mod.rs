@@ -30,6 +30,7 @@ pub mod resource_uri;
 pub mod scope;
 pub mod secret;
 pub mod session;
+pub mod signal;
 pub mod tally;
 pub mod time;
 pub mod token;

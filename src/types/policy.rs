@@ -292,6 +292,44 @@ fixed! {
     MAX_CUT_SPAN: Duration = Duration::from_secs(366 * 86_400);
     /// Time after a cut in which its tokens are listed anew at every look, for whoever was issuing at that moment.
     CUT_SETTLES: Duration = Duration::from_secs(5);
+    /// Time for one message to an endpoint, from name lookup to the end of the answer.
+    OUTGOING_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Messages that a node sends at once.
+    OUTGOING_AT_ONCE: usize = 16;
+    /// Messages to one host a minute.
+    OUTGOING_PER_HOST_A_MINUTE: u32 = 1_200;
+    /// Wait after the first failure of a message; four times as long after each further one.
+    DELIVERY_FIRST_WAIT: Duration = Duration::from_secs(5);
+    /// Longest wait between two tries of a message.
+    DELIVERY_LONGEST_WAIT: Duration = Duration::from_secs(12 * 3_600);
+    /// Time after which a message is given up, and its endpoint switched off.
+    DELIVERY_WINDOW: Duration = Duration::from_secs(3 * 86_400);
+    /// Time for which a node has taken a message, or holds a stream; if it dies, another goes on after that.
+    DELIVERY_LEASE: Duration = Duration::from_secs(60);
+    /// Messages that one endpoint gets in one round; one that fails gets one.
+    DELIVERIES_A_ROUND: i64 = 16;
+    /// Time for which messages are kept, for whoever asks what was sent.
+    DELIVERY_MEMORY: Duration = Duration::from_secs(14 * 86_400);
+    /// Messages of an endpoint that are shown.
+    DELIVERIES_SHOWN: i64 = 50;
+    /// Time in which both secrets of a webhook sign after a rotation.
+    SECRET_OVERLAP: Duration = Duration::from_secs(86_400);
+    /// Longest URL, audience or pattern of an endpoint, in bytes.
+    MAX_ENDPOINT_TEXT: usize = 1_024;
+    /// Most endpoints, and most cut hooks.
+    MAX_ENDPOINTS: usize = 100;
+    /// Largest file with certificates for a stream, in bytes.
+    MAX_STREAM_CA: usize = 256 * 1024;
+    /// Longest wait of a stream of the audit log between two tries; it never gives up.
+    STREAM_LONGEST_WAIT: Duration = Duration::from_secs(300);
+    /// Audit records in one batch of a stream.
+    STREAM_BATCH: i64 = 200;
+    /// Batches that a stream sends in one round of each lane; then the others have their turn.
+    STREAM_BATCHES_A_ROUND: usize = 50;
+    /// Time for which a syslog collector may hold its end of a connection open after we have closed ours.
+    SYSLOG_CLOSE: Duration = Duration::from_secs(2);
+    /// Longest datagram of syslog, in bytes; what is longer is cut.
+    MAX_SYSLOG_DATAGRAM: usize = 8 * 1024;
     /// Signed status lists that a node keeps.
     STATUS_LISTS: u64 = 64;
     /// Access tokens whose signature a node knows to fit, by digest.
@@ -358,6 +396,8 @@ pub struct Policy {
     pub client_id_metadata_documents: bool,
     /// Whether documents may be fetched over `http` and from private addresses; for tests.
     pub allow_private_networks: bool,
+    /// Whether webhooks, receivers and streams may be at private addresses, and over `http`.
+    pub outgoing_private: bool,
     /// Private-use schemes that redirect URIs may have.
     pub redirect_schemes: Vec<String>,
     /// Life of an access token.
@@ -391,6 +431,7 @@ impl Policy {
             registration_mode: RegistrationMode::Open,
             client_id_metadata_documents: true,
             allow_private_networks: false,
+            outgoing_private: false,
             redirect_schemes: ["cursor", "vscode", "vscode-insiders"].map(str::to_owned).to_vec(),
             access_token_ttl: Duration::from_secs(300),
             authorization_code_ttl: Duration::from_secs(60),

@@ -38,5 +38,6 @@ mod restart;
 mod revocation;
 mod roles;
 mod second_factor;
+mod signals;
 mod token;
 mod usage;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::endpoints::StreamCommand;
+
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum AuditCommand {
     /// List records, oldest first; each option narrows.
@@ -45,6 +47,9 @@ pub(in crate::cli) enum AuditCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Send the log somewhere as it grows.
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// Check the whole log; exits 1 and names the first record at which the chain does not hold.
     Verify,
     /// Write evidence of one incident that anybody can verify with this issuer's public keys alone.

@@ -1,0 +1,3 @@
+DROP TABLE delivery;
+DROP TABLE endpoint_position;
+DROP TABLE endpoint;
