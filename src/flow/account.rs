@@ -25,7 +25,7 @@ use crate::types::time::Timestamp;
 use crate::types::user::Email;
 
 /// What concerns the safety of an account, of all that is recorded about it.
-pub const OWN_KINDS: [AuditKind; 33] = [
+pub const OWN_KINDS: [AuditKind; 27] = [
     AuditKind::LoginSucceeded,
     AuditKind::LoginFailed,
     AuditKind::LoginThrottled,
@@ -34,12 +34,6 @@ pub const OWN_KINDS: [AuditKind; 33] = [
     AuditKind::SecondFactorFailed,
     AuditKind::SessionsEnded,
     AuditKind::PasswordChanged,
-    AuditKind::PasswordResetAsked,
-    AuditKind::PasswordReset,
-    AuditKind::EmailChangeAsked,
-    AuditKind::EmailChanged,
-    AuditKind::EmailChangeUndone,
-    AuditKind::InvitationAccepted,
     AuditKind::UserPasswordSet,
     AuditKind::UserRoleSet,
     AuditKind::UserSecondFactorRule,

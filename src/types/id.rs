@@ -105,10 +105,6 @@ typed_id!(
     /// A mail that waits to be sent.
     MailId
 );
-typed_id!(
-    /// An invitation.
-    InvitationId
-);
 
 impl TokenId {
     /// Whether it was made at this moment or before, to the millisecond that a UUIDv7 knows.

@@ -26,6 +26,7 @@ mod hostile;
 mod keys;
 mod log;
 mod login;
+mod mail;
 mod refresh;
 mod register;
 mod restart;
