@@ -32,7 +32,8 @@ impl MailDraft {
             (MailRoute::Smtp(_), None) => {
                 return Err("mail.from: expected whom mail is from, since mail.smtp_url is set".to_owned());
             }
-            (_, from) => from.clone().unwrap_or_else(|| "Postern <postern@localhost>".to_owned()),
+            (MailRoute::Log, None) => "Postern <postern@localhost>".to_owned(),
+            (_, from) => from.clone().unwrap_or_default(),
         };
         let policy = MailPolicy { route, from, alerts_to: self.alerts_to.clone() };
         Mailer::new(&policy).map_err(|why| format!("mail.smtp_url: {why}"))?;

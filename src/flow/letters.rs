@@ -16,53 +16,6 @@ use crate::types::user::User;
 const MAX_PIECE: usize = 200;
 
 #[derive(Template)]
-#[template(path = "mail/reset.txt")]
-struct Reset<'a> {
-    issuer: &'a str,
-    origin: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/no_password.txt")]
-struct NoPassword<'a> {
-    issuer: &'a str,
-    origin: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/confirm_email.txt")]
-struct ConfirmEmail<'a> {
-    issuer: &'a str,
-    origin: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/email_taken.txt")]
-struct EmailTaken<'a> {
-    issuer: &'a str,
-    origin: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/email_changed.txt")]
-struct EmailChanged<'a> {
-    issuer: &'a str,
-    origin: &'a str,
-    email: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail/invitation.txt")]
-struct Invited<'a> {
-    issuer: &'a str,
-    inviter: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
 #[template(path = "mail/notice.txt")]
 struct NoticeText<'a> {
     what: &'a str,
@@ -90,16 +43,12 @@ pub enum Notice {
     PasswordChanged,
     /// An administrator set it.
     PasswordSet,
-    /// It was set with a mailed link.
-    PasswordReset,
     /// A passkey was added.
     PasskeyAdded,
     /// A passkey was removed.
     PasskeyRemoved,
     /// The authenticator app was removed.
     AuthenticatorRemoved,
-    /// An administrator gave the account another address.
-    EmailSet,
 }
 
 impl Notice {
@@ -112,82 +61,13 @@ impl Notice {
             Self::PasswordSet => {
                 ("Your password was set", "an administrator has set the password of your account.")
             }
-            Self::PasswordReset => (
-                "Your password was changed",
-                "a new password was set for your account with a link that we had mailed to you. Every browser was signed out.",
-            ),
             Self::PasskeyAdded => ("A passkey was added", "a passkey was added to your account."),
             Self::PasskeyRemoved => ("A passkey was removed", "a passkey was removed from your account."),
             Self::AuthenticatorRemoved => {
                 ("Your authenticator app was removed", "the authenticator app of your account was removed.")
             }
-            Self::EmailSet => (
-                "Your e-mail address was changed",
-                "an administrator has given your account another e-mail address. You sign in with that one from now on.",
-            ),
         }
     }
-}
-
-/// The way to a new password.
-///
-/// # Errors
-/// Never in practice.
-pub fn reset(core: &Core, to: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
-    let issuer = core.policy.issuer.as_str();
-    letter(to, "Set a new password", &Reset { issuer, origin, link })
-}
-
-/// That there is no password to reset.
-///
-/// # Errors
-/// Never in practice.
-pub fn no_password(core: &Core, to: &str, origin: &str) -> Result<Letter, Fault> {
-    letter(
-        to,
-        "Your account has no password here",
-        &NoPassword { issuer: core.policy.issuer.as_str(), origin },
-    )
-}
-
-/// Asks whether this address is to be the new one.
-///
-/// # Errors
-/// Never in practice.
-pub fn confirm_email(core: &Core, to: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
-    let issuer = core.policy.issuer.as_str();
-    letter(to, "Confirm your new e-mail address", &ConfirmEmail { issuer, origin, link })
-}
-
-/// That this address has an account already.
-///
-/// # Errors
-/// Never in practice.
-pub fn email_taken(core: &Core, to: &str, origin: &str) -> Result<Letter, Fault> {
-    let issuer = core.policy.issuer.as_str();
-    letter(to, "This address has an account already", &EmailTaken { issuer, origin })
-}
-
-/// That the account has another address, with the way back.
-///
-/// # Errors
-/// Never in practice.
-pub fn email_changed(core: &Core, to: &str, email: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
-    let issuer = core.policy.issuer.as_str();
-    letter(
-        to,
-        "Your e-mail address was changed",
-        &EmailChanged { issuer, origin, email: &plain(email), link },
-    )
-}
-
-/// An invitation.
-///
-/// # Errors
-/// Never in practice.
-pub fn invitation(core: &Core, to: &str, inviter: &str, link: &str) -> Result<Letter, Fault> {
-    let issuer = core.policy.issuer.as_str();
-    letter(to, "You are invited", &Invited { issuer, inviter: &plain(inviter), link })
 }
 
 /// Something that a person is told of without having asked.

@@ -7,9 +7,9 @@ use super::error::StoreError;
 use super::inactivity;
 use super::row::{need, to_json};
 use super::schema::{
-    access_cut, access_grant, alert, audit_event, authorization_code, consent_request, invitation,
-    login_throttle, mail_link, mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session,
-    sign_in_step, token_family, users,
+    access_cut, access_grant, alert, audit_event, authorization_code, consent_request, login_throttle,
+    mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session, sign_in_step, token_family,
+    users,
 };
 use super::store::Tx;
 use crate::types::audit_chain::{AuditKey, ERASED, Hash, Head, Mark};
@@ -156,8 +156,6 @@ pub fn forget(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreEr
         diesel::delete(token_family::table.find(&family)).execute(c)?;
     }
     diesel::delete(mail_outbox::table.filter(mail_outbox::user_id.eq(&id))).execute(c)?;
-    diesel::delete(mail_link::table.filter(mail_link::user_id.eq(&id))).execute(c)?;
-    diesel::delete(invitation::table.filter(invitation::email_key.eq(&key))).execute(c)?;
     diesel::delete(login_throttle::table.find(format!("account {key}"))).execute(c)?;
     diesel::delete(users::table.find(&id)).execute(c)?;
     Ok(())

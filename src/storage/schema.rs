@@ -375,33 +375,6 @@ diesel::table! {
         give_up_at -> BigInt,
     }
 }
-diesel::table! {
-    mail_link (digest) {
-        digest -> Binary,
-        purpose -> Text,
-        user_id -> Text,
-        email -> Text,
-        bound_to -> Binary,
-        created_at -> BigInt,
-        expires_at -> BigInt,
-    }
-}
-diesel::table! {
-    invitation (id) {
-        id -> Text,
-        digest -> Binary,
-        email -> Text,
-        email_key -> Text,
-        name -> Nullable<Text>,
-        role -> Text,
-        groups -> Text,
-        invited_by -> Text,
-        created_at -> BigInt,
-        expires_at -> BigInt,
-        accepted_at -> Nullable<BigInt>,
-        revoked_at -> Nullable<BigInt>,
-    }
-}
 diesel::table! { alert_notice (alert_id) { alert_id -> Text, detector -> Text, } }
 diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);
 diesel::allow_tables_to_appear_in_same_query!(users, audit_event, session, inactivity);

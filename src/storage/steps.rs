@@ -57,12 +57,3 @@ pub fn consume(tx: &mut Tx<'_>, step: &TokenDigest, now: Timestamp) -> Result<bo
     .execute(tx.connection())?;
     Ok(used == 1)
 }
-
-/// Ends the sign-ins of a person that are under way.
-///
-/// # Errors
-/// A fault of the database.
-pub fn end_of(tx: &mut Tx<'_>, user: UserId) -> Result<(), StoreError> {
-    diesel::delete(table::table.filter(table::user_id.eq(user.to_string()))).execute(tx.connection())?;
-    Ok(())
-}

@@ -205,28 +205,6 @@ pub fn set_groups(tx: &mut Tx<'_>, id: UserId, groups: &[String], now: Timestamp
     Ok(())
 }
 
-/// Moves an account to another address, if it still has the one that was seen; [`StoreError::Conflict`] when the new one
-/// is taken.
-///
-/// # Errors
-/// A fault of the database.
-pub fn set_email(
-    tx: &mut Tx<'_>,
-    id: UserId,
-    seen: &str,
-    email: &Email,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let moved = diesel::update(users::table.find(id.to_string()).filter(users::email.eq(seen)))
-        .set((
-            users::email.eq(email.as_str()),
-            users::email_key.eq(email.key()),
-            users::updated_at.eq(now.micros()),
-        ))
-        .execute(tx.connection())?;
-    Ok(moved == 1)
-}
-
 /// Administrators who can sign in.
 ///
 /// # Errors

@@ -65,22 +65,6 @@ events! {
     SessionsEnded = "session.ended",
     /// A person changed their password.
     PasswordChanged = "password.changed",
-    /// A link to set a new password was mailed to a person who had asked for it, or somebody in their name.
-    PasswordResetAsked = "password.reset_asked",
-    /// A person set a new password with a mailed link.
-    PasswordReset = "password.reset",
-    /// A person asked to move their account to another address.
-    EmailChangeAsked = "email.change_asked",
-    /// The address of an account changed.
-    EmailChanged = "email.changed",
-    /// A change of address was taken back from the address of before.
-    EmailChangeUndone = "email.change_undone",
-    /// Somebody was invited.
-    InvitationMade = "invitation.made",
-    /// An invitation was taken back.
-    InvitationRevoked = "invitation.revoked",
-    /// An invitation was accepted; there is a person now.
-    InvitationAccepted = "invitation.accepted",
     /// A mail could not be delivered in time.
     MailGivenUp = "mail.given_up",
     /// An authenticator app was added.

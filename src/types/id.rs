@@ -122,10 +122,6 @@ typed_id!(
     MailId
 );
 typed_id!(
-    /// An invitation.
-    InvitationId
-);
-typed_id!(
     /// Somebody who is told what happens here.
     EndpointId
 );

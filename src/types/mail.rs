@@ -1,10 +1,10 @@
-//! Mail: how it leaves, what waits to be sent, links in it, and invitations.
+//! Mail: how it leaves, and what waits to be sent.
 
-use super::id::{InvitationId, MailId, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::id::{MailId, UserId};
 use super::secret::Secret;
 use super::time::Timestamp;
-use super::token::TokenDigest;
-use super::user::Role;
 
 /// What an operator has set about mail.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +72,7 @@ pub enum AlertsTo {
 }
 
 /// A mail as it is sent.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Letter {
     /// To whom.
     pub to: String,
@@ -101,89 +101,4 @@ pub struct Waiting {
     pub tries: i64,
     /// When it is given up.
     pub give_up_at: Timestamp,
-}
-
-/// What a mailed link is for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LinkPurpose {
-    /// To set a new password.
-    Reset,
-    /// To move an account to the address that got it.
-    ConfirmEmail,
-    /// To move an account back to the address that got it.
-    UndoEmail,
-}
-
-impl LinkPurpose {
-    /// The stored name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reset => "reset",
-            Self::ConfirmEmail => "confirm_email",
-            Self::UndoEmail => "undo_email",
-        }
-    }
-}
-
-/// A link that was mailed.
-#[derive(Clone, Debug)]
-pub struct MailLink {
-    /// The digest of its secret.
-    pub digest: TokenDigest,
-    /// What it is for.
-    pub purpose: LinkPurpose,
-    /// For whom.
-    pub user_id: UserId,
-    /// The address that it went to.
-    pub email: String,
-    /// A digest of what must not have changed since.
-    pub bound_to: TokenDigest,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it stops working.
-    pub expires_at: Timestamp,
-}
-
-/// Somebody who may make an account of their own.
-#[derive(Clone, Debug)]
-pub struct Invitation {
-    /// Its id.
-    pub id: InvitationId,
-    /// The digest of the link's secret.
-    pub digest: TokenDigest,
-    /// The address that the account will have.
-    pub email: String,
-    /// The name to begin with.
-    pub name: Option<String>,
-    /// What they may do in the console.
-    pub role: Role,
-    /// Groups they will belong to.
-    pub groups: Vec<String>,
-    /// Who invited them.
-    pub invited_by: String,
-    /// When.
-    pub created_at: Timestamp,
-    /// When it stops working.
-    pub expires_at: Timestamp,
-    /// When it was accepted.
-    pub accepted_at: Option<Timestamp>,
-    /// When it was taken back.
-    pub revoked_at: Option<Timestamp>,
-}
-
-impl Invitation {
-    /// Its state in a word, for lists.
-    #[must_use]
-    pub fn state(&self, now: Timestamp) -> &'static str {
-        if self.accepted_at.is_some() {
-            "accepted"
-        } else if self.revoked_at.is_some() {
-            "revoked"
-        } else if self.expires_at <= now {
-            "expired"
-        } else {
-            "open"
-        }
-    }
 }

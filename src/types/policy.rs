@@ -334,20 +334,6 @@ fixed! {
     STATUS_LISTS: u64 = 64;
     /// Access tokens whose signature a node knows to fit, by digest.
     VERIFIED_TOKENS: u64 = 20_000;
-    /// Time the link to set a new password works.
-    RESET_TTL: Duration = Duration::from_secs(1_800);
-    /// Time the link that confirms a new e-mail address works.
-    EMAIL_CONFIRM_TTL: Duration = Duration::from_secs(86_400);
-    /// Time in which the address of before can take a change of address back.
-    EMAIL_UNDO_TTL: Duration = Duration::from_secs(72 * 3_600);
-    /// Time an invitation works.
-    INVITATION_TTL: Duration = Duration::from_secs(7 * 86_400);
-    /// Mails that somebody can have sent to one account or address within [`MAIL_ASKED_WINDOW`].
-    MAILS_PER_ACCOUNT: i64 = 3;
-    /// Mails that can be asked for from one network address (IPv6: one /64) within [`MAIL_ASKED_WINDOW`].
-    MAILS_PER_NETWORK: i64 = 20;
-    /// The time over which both are counted.
-    MAIL_ASKED_WINDOW: Duration = Duration::from_secs(3_600);
     /// How often mail that waits is looked for.
     MAIL_INTERVAL: Duration = Duration::from_secs(2);
     /// Mails that a node takes on at once.
@@ -366,8 +352,6 @@ fixed! {
     ALERT_MAIL_WINDOW: Duration = Duration::from_secs(900);
     /// Alerts that one mail names.
     ALERTS_IN_A_MAIL: usize = 20;
-    /// Longest name of an invited person, in characters.
-    MAX_PERSON_NAME: usize = 200;
     /// Writes that may wait for the single writer; more is 503.
     WRITE_QUEUE: usize = 4_096;
     /// Writes that share one commit at most.

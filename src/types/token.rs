@@ -39,10 +39,6 @@ pub enum TokenKind {
     ConsentRequest,
     /// A sign-in or a passkey's challenge that is under way.
     Step,
-    /// A link in a mail: a new password, another address.
-    MailLink,
-    /// An invitation.
-    Invitation,
 }
 
 impl TokenKind {
@@ -60,8 +56,6 @@ impl TokenKind {
             Self::Setup => "pst_su_",
             Self::ConsentRequest => "pst_cr_",
             Self::Step => "pst_st_",
-            Self::MailLink => "pst_ml_",
-            Self::Invitation => "pst_iv_",
         }
     }
 }

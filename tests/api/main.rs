@@ -32,6 +32,7 @@ mod inactivity;
 mod keys;
 mod log;
 mod login;
+mod mail;
 mod refresh;
 mod register;
 mod restart;

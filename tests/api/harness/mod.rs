@@ -6,12 +6,14 @@ mod database;
 mod host;
 mod jwt;
 mod node;
+mod smtp;
 
 pub use app::{App, Ask, VERIFIER, challenge_of};
 pub use browser::{Browser, Form, Page};
 pub use host::{Host, Served};
 pub use jwt::{claims_of, header_of, verified};
 pub use node::{Answer, Node};
+pub use smtp::MailServer;
 
 /// The person of every test.
 pub const EMAIL: &str = "ana@example.com";
