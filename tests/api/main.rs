@@ -23,6 +23,7 @@ mod discovery;
 mod documents;
 mod faults;
 mod hostile;
+mod identity_providers;
 mod keys;
 mod log;
 mod login;

@@ -4,12 +4,14 @@ mod app;
 mod browser;
 mod database;
 mod host;
+mod idp;
 mod jwt;
 mod node;
 
 pub use app::{App, Ask, VERIFIER, challenge_of};
 pub use browser::{Browser, Form, Page};
 pub use host::{Host, Served};
+pub use idp::{Idp, Refreshes, Signs};
 pub use jwt::{claims_of, header_of, verified};
 pub use node::{Answer, Node};
 
