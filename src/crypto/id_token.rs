@@ -176,3 +176,50 @@ fn is_sensible(text: &str) -> bool {
 pub fn is_verified(alg: &str) -> bool {
     ALGS.iter().any(|(name, _)| *name == alg)
 }
+
+#[cfg(test)]
+mod tests {
+    use josekit::jwk::Jwk;
+    use josekit::jwk::alg::ec::EcCurve;
+    use josekit::jws::{self, ES256, JwsHeader};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_counts_under_the_key_that_it_names_and_no_other() {
+        let key = Jwk::generate_ec_key(EcCurve::P256).unwrap();
+        let now = Timestamp::from_seconds(1_795_000_000);
+        let claims = json!({
+            "iss": "https://idp.example", "aud": "us", "sub": "ana", "nonce": "n", "iat": now.seconds(),
+            "exp": now.seconds() + 60, "email": "ana@example.com", "email_verified": "true", "groups": ["a", 7, "b"],
+        });
+        let mut header = JwsHeader::new();
+        header.set_key_id("one");
+        let signer = ES256.signer_from_jwk(&key).unwrap();
+        let token = jws::serialize_compact(claims.to_string().as_bytes(), &header, &signer).unwrap();
+        let public = |kid: &str| {
+            let mut public = Value::Object(key.to_public_key().unwrap().as_ref().clone());
+            public["kid"] = json!(kid);
+            json!({ "keys": [{ "kty": "new", "kid": "one" }, public] })
+        };
+        let algs = ["ES256".to_owned()];
+        let expected = Expected {
+            issuer: "https://idp.example",
+            client_id: "us",
+            nonce: "n",
+            algs: &algs,
+            group_claim: "groups",
+        };
+        let said = verify(&token, &public("one"), &expected, now).unwrap();
+        assert_eq!((said.sub.as_str(), said.groups), ("ana", vec!["a".to_owned(), "b".to_owned()]));
+        assert!(!said.email_verified, "only the boolean counts");
+        assert_eq!(key_id(&token).as_deref(), Some("one"));
+        assert_eq!(verify(&token, &public("two"), &expected, now), Err(IdTokenError::Signature));
+        let others = ["RS256".to_owned()];
+        let narrower = Expected { algs: &others, ..expected };
+        assert_eq!(verify(&token, &public("one"), &narrower, now), Err(IdTokenError::Signature));
+        let later = Timestamp::from_seconds(1_795_000_091);
+        assert_eq!(verify(&token, &public("one"), &expected, later), Err(IdTokenError::Time));
+    }
+}

@@ -28,6 +28,7 @@ mod erasure;
 mod evidence;
 mod faults;
 mod hostile;
+mod identity_providers;
 mod inactivity;
 mod keys;
 mod log;
