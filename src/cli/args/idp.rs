@@ -56,6 +56,7 @@ pub(in crate::cli) enum IdpCommand {
 }
 
 #[derive(Args, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(in crate::cli) struct NewIdpArgs {
     /// Its short name, which becomes part of its addresses here: small letters, digits, hyphens.
     pub(in crate::cli) id: String,

@@ -94,7 +94,7 @@ impl Idp {
 
     /// What ID tokens say from now on, beside and instead of the usual; null takes a claim away.
     pub fn says(&self, claims: &Value) -> &Self {
-        self.state.lock().unwrap().claims = claims.as_object().unwrap().clone();
+        self.state.lock().unwrap().claims.clone_from(claims.as_object().unwrap());
         self
     }
 
@@ -114,7 +114,7 @@ impl Idp {
 
     /// What its metadata says beside and instead of the usual.
     pub fn describes_itself(&self, members: &Value) {
-        self.state.lock().unwrap().metadata = members.as_object().unwrap().clone();
+        self.state.lock().unwrap().metadata.clone_from(members.as_object().unwrap());
     }
 
     /// How often it was asked for a refresh.
