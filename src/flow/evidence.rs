@@ -227,7 +227,9 @@ impl Bundle {
         // The key of the seal, which may have signed no checkpoint yet, is among the published ones.
         let now = core.now();
         let published: Value = serde_json::from_str(&core.live.view().keys.jwks(now)).unwrap_or_default();
-        keys.extend(published["keys"].as_array().into_iter().flatten().map(Value::to_string));
+        keys.extend(
+            published.get("keys").and_then(Value::as_array).into_iter().flatten().map(Value::to_string),
+        );
         keys.sort_unstable();
         keys.dedup();
         let keys: Vec<Value> = keys.iter().filter_map(|key| serde_json::from_str(key).ok()).collect();

@@ -315,6 +315,12 @@ fn unhex(text: &str) -> Option<Hash> {
     Hash::try_from(bytes?.as_slice()).ok()
 }
 
+/// Nothing is another thing than something that is no id.
+#[expect(clippy::option_option, reason = "an absent member is fine, an unreadable one is not")]
+fn id<T>(text: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| parse(text).map(Some))
+}
+
 /// A record as it stands in the file; a member that is there and is not what it should be makes it unreadable.
 fn read(value: &Value) -> Option<Chained> {
     let text = |name: &str| match value.get(name) {
@@ -322,9 +328,6 @@ fn read(value: &Value) -> Option<Chained> {
         Some(Value::String(text)) => Some(Some(text.as_str())),
         Some(_) => None,
     };
-    fn id<T>(text: Option<&str>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
-        text.map_or(Some(None), |text| parse(text).map(Some))
-    }
     let event = AuditEvent {
         id: AuditId::parse(text("id")??)?,
         at: Timestamp::from_micros(value.get("at")?.as_i64()?),

@@ -128,7 +128,6 @@ pub fn look(tx: &mut Tx<'_>, filter: &AuditFilter, limit: i64) -> Result<Looked,
 ///
 /// # Errors
 /// A fault of the database.
-#[expect(clippy::type_complexity, reason = "the same pair as a look's, of more")]
 pub fn look_chained(
     tx: &mut Tx<'_>,
     filter: &AuditFilter,

@@ -1,9 +1,7 @@
 //! Pages of the console's lists. Every one goes on from a key, so that the hundredth page costs what the first does.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 
-use super::dialect::on_either;
 use super::error::StoreError;
 use super::schema::{access_grant, client, session, users};
 use super::store::Tx;
@@ -148,23 +146,10 @@ pub fn happened(
     from: Timestamp,
     step: i64,
 ) -> Result<Vec<(AuditKind, i64, i64)>, StoreError> {
-    #[derive(QueryableByName)]
-    struct Count {
-        #[diesel(sql_type = BigInt)]
-        place: i64,
-        #[diesel(sql_type = BigInt)]
-        count: i64,
-    }
     let mut all = Vec::new();
     for kind in kinds {
-        let sql = "SELECT at / $1 AS place, count(*) AS count FROM audit_event WHERE kind = $2 AND at >= $3 \
-                   GROUP BY at / $1";
-        let rows: Vec<Count> = on_either!(tx, c => diesel::sql_query(sql)
-            .bind::<BigInt, _>(step)
-            .bind::<Text, _>(kind.as_str())
-            .bind::<BigInt, _>(from.micros())
-            .load(c))?;
-        all.extend(rows.into_iter().map(|row| (*kind, row.place, row.count)));
+        let rows = tx.connection().counts(kind.as_str(), from.micros(), step)?;
+        all.extend(rows.into_iter().map(|(place, count)| (*kind, place, count)));
     }
     Ok(all)
 }

@@ -148,6 +148,7 @@ impl AnyConnection {
     }
 
     /// Rewrites a SQLite file without its free pages, and empties its write-ahead log.
+    #[expect(clippy::disallowed_methods, reason = "a pragma that answers a row has no other way in diesel")]
     pub(super) fn compact(&mut self) -> Result<(), StoreError> {
         #[derive(QueryableByName)]
         struct Outcome {
@@ -159,6 +160,33 @@ impl AnyConnection {
         inner.batch_execute("PRAGMA busy_timeout = 10000; VACUUM;")?;
         let outcome: Outcome = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(inner)?;
         if outcome.busy == 0 { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
+    /// How many audit records of a kind there are in each piece of time of `step` since a moment, both in microseconds.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "diesel groups by columns, not by what is computed from them"
+    )]
+    pub(super) fn counts(&mut self, kind: &str, from: i64, step: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            place: i64,
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        let query = diesel::sql_query(
+            "SELECT at / $1 AS place, count(*) AS count FROM audit_event WHERE kind = $2 AND at >= $3 GROUP BY at / $1",
+        );
+        let query = query
+            .bind::<diesel::sql_types::BigInt, _>(step)
+            .bind::<diesel::sql_types::Text, _>(kind)
+            .bind::<diesel::sql_types::BigInt, _>(from);
+        let rows: Vec<Count> = match self {
+            Self::Sqlite(inner) => query.load(inner)?,
+            Self::Postgres(inner) => query.load(inner)?,
+        };
+        Ok(rows.into_iter().map(|row| (row.place, row.count)).collect())
     }
 
     /// Writes a consistent copy of a SQLite database to `path`, while others read and write it.

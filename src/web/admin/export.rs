@@ -165,11 +165,10 @@ fn read<T>(text: Option<String>, parse: impl Fn(&str) -> Option<T>) -> Option<Op
 
 async fn scope(desk: &Desk<'_>) -> Result<Scope, HttpResponse> {
     let text = |name: &str| Some(desk.asked(name)).filter(|text| !text.is_empty());
-    let moment = |name: &str| match text(name) {
-        None => Ok(None),
-        Some(text) => Timestamp::parse_rfc3339(&text).map(Some).ok_or_else(|| desk.missing()),
-    };
-    let (since, until) = (moment("since")?, moment("until")?.unwrap_or_else(|| desk.now()));
+    let strange = || desk.missing();
+    let since = read(text("since"), Timestamp::parse_rfc3339).ok_or_else(strange)?;
+    let until =
+        read(text("until"), Timestamp::parse_rfc3339).ok_or_else(strange)?.unwrap_or_else(|| desk.now());
     let cut = match text("cut") {
         None => None,
         Some(id) => Some(flow_cut::find(desk.core, &id).await.map_err(|_| desk.missing())?.0),
@@ -183,7 +182,6 @@ async fn scope(desk: &Desk<'_>) -> Result<Scope, HttpResponse> {
     if let Some(cut) = &cut {
         return Ok(scope.of_cut(cut));
     }
-    let strange = || desk.missing();
     scope.user_id = read(text("person"), UserId::parse).ok_or_else(strange)?;
     scope.client_id = read(text("app"), ClientId::parse).ok_or_else(strange)?;
     scope.resource_id = read(text("server"), ResourceId::parse).ok_or_else(strange)?;
