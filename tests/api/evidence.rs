@@ -131,7 +131,7 @@ fn with_record(file: &str, number: usize, change: impl Fn(&mut Value)) -> String
             }
         }
         if !value.is_null() {
-            out.push_str(&format!("{value}\n"));
+            out.extend([value.to_string().as_str(), "\n"]);
         }
     }
     out
@@ -157,7 +157,7 @@ fn resealed(evil: &Node, evil_keys: &[Value], file: &str) -> String {
     head["keys"] = json!(keys);
     lines[0] = format!("{head}\n");
     let body = lines.concat();
-    let digest: String = Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = postern::flow::audit_chain::hex(&Sha256::digest(body.as_bytes()));
     let now = evil.core.now();
     let claims = json!({ "iss": iss, "iat": now.seconds(), "sha256": digest });
     let seal = evil
