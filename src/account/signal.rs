@@ -315,7 +315,7 @@ mod tests {
         let (length, rest) = line.split_once(' ').unwrap();
         assert_eq!(length.parse::<usize>().unwrap(), rest.len());
         assert!(
-            rest.starts_with("<108>1 2026-11-18T12:26:40.000042Z issuer.example postern - alert.raised - {"),
+            rest.starts_with("<108>1 2026-11-18T11:06:40.000042Z issuer.example postern - alert.raised - {"),
             "{rest}"
         );
         assert!(!rest.contains('\n'));

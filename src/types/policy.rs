@@ -316,7 +316,7 @@ fixed! {
     SECRET_OVERLAP: Duration = Duration::from_secs(86_400);
     /// Longest URL, audience or pattern of an endpoint, in bytes.
     MAX_ENDPOINT_TEXT: usize = 1_024;
-    /// Most endpoints, and most cut hooks.
+    /// Most webhooks, receivers and streams, counted together.
     MAX_ENDPOINTS: usize = 100;
     /// Largest file with certificates for a stream, in bytes.
     MAX_STREAM_CA: usize = 256 * 1024;
