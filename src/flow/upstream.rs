@@ -54,9 +54,9 @@ pub(super) async fn check(
     if since < UPSTREAM_CHECK {
         return Ok(());
     }
-    let id = identity.id;
-    let claimed =
-        core.store.write(move |tx| identities::claim_check(tx, id, now, now.plus(UPSTREAM_CLAIM))).await?;
+    let (id, held) = (identity.id, sealed.clone());
+    let until = now.plus(UPSTREAM_CLAIM);
+    let claimed = core.store.write(move |tx| identities::claim_check(tx, id, &held, now, until)).await?;
     let asked = if claimed { ask(core, caller, &provider, &identity, &sealed, now).await } else { Ok(None) };
     match asked {
         Ok(Some(Answer::Known)) => Ok(()),

@@ -8,6 +8,7 @@ use super::schema::{identity, identity_provider, session, users};
 use super::store::Tx;
 use crate::types::id::{IdentityId, UserId};
 use crate::types::identity::{Identity, Provider, ProviderId};
+use crate::types::policy::UPSTREAM_CHECK;
 use crate::types::time::Timestamp;
 
 #[derive(Queryable, Insertable)]
@@ -299,18 +300,24 @@ pub fn signed_in(
     Ok(())
 }
 
-/// Takes the word to ask the provider about somebody, until `until`; `true` for exactly one caller at a time.
+/// Takes the word to ask the provider about somebody with the token `held`, until `until`; `true` for exactly one caller at
+/// a time, and for nobody who has read the record before somebody else asked: since then the token may be another, and a
+/// provider takes the use of an old one for theft.
 ///
 /// # Errors
 /// A fault of the database.
 pub fn claim_check(
     tx: &mut Tx<'_>,
     id: IdentityId,
+    held: &[u8],
     now: Timestamp,
     until: Timestamp,
 ) -> Result<bool, StoreError> {
     let free = identity::checking_until.is_null().or(identity::checking_until.le(now.micros()));
-    let won = diesel::update(identity::table.find(id.to_string()).filter(free))
+    let due = now.minus(UPSTREAM_CHECK).micros();
+    let unasked = identity::checked_at.is_null().or(identity::checked_at.le(due));
+    let row = identity::table.find(id.to_string()).filter(identity::upstream.eq(held));
+    let won = diesel::update(row.filter(free).filter(unasked))
         .set(identity::checking_until.eq(until.micros()))
         .execute(tx.connection())?;
     Ok(won == 1)
