@@ -68,7 +68,7 @@ async fn evidence(call: Call) -> Result<Answer, Problem> {
         .or_else(|| cut.as_ref().map(|cut| cut.at.minus(day)))
         .unwrap_or_else(|| until.minus(day));
     if since >= until {
-        return Err(Problem::bad("until is not after since"));
+        return Err(Problem::refused("until is not after since"));
     }
     let mut scope = Scope::new(since, until);
     scope.user_id = call.named("person", UserId::parse)?;

@@ -107,6 +107,10 @@ async fn list(call: Call) -> Result<Answer, Problem> {
 
 async fn dry_run(call: Call) -> Result<Answer, Problem> {
     let new: NewInactivityRule = call.read()?;
+    let named = [Some(new.warn_seconds), new.disable_seconds, new.revoke_seconds];
+    if named.into_iter().flatten().any(|seconds| !(86_400..=315_360_000).contains(&seconds)) {
+        return Err(Problem::bad("each span is 86400 (a day) to 315360000 seconds (ten years)"));
+    }
     let span = |seconds: u32| Duration::from_secs(seconds.into());
     let rule = InactivityRule {
         warn_after: Some(span(new.warn_seconds)),

@@ -95,13 +95,14 @@ fn one(operation: &Operation, asks: &mut SchemaGenerator, answers: &mut SchemaGe
     refuse("403", "The token, or the person’s role, does not go so far.");
     refuse("500", "A mistake of the server.");
     refuse("503", "Not right now; try again soon.");
-    if operation.path.contains('{') || operation.body.is_some() {
+    let names = operation.query.iter().any(|known| matches!(known.kind, Kind::Id));
+    if operation.path.contains('{') || operation.body.is_some() || names {
         refuse("404", "There is nothing of that name.");
     }
     if operation.verb != Verb::Get {
         refuse("409", "It does not go with what is there.");
     }
-    if operation.verb != Verb::Get || operation.query.iter().any(|known| matches!(known.kind, Kind::Cursor)) {
+    if operation.verb != Verb::Get || !operation.query.is_empty() {
         refuse("422", "It can be read and cannot be done as it stands.");
     }
     if operation.body.is_some() {

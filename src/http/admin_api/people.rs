@@ -375,7 +375,7 @@ async fn erase(call: Call) -> Result<Answer, Problem> {
     let asked: Erasure = call.read()?;
     let user = person(&call).await?;
     if asked.email.trim().to_lowercase() != user.email.to_lowercase() {
-        return Err(Problem::bad("email is not the address of this person; nothing was erased"));
+        return Err(Problem::refused("email is not the address of this person; nothing was erased"));
     }
     if console::is_last_administrator(&call.core, &user).await? {
         return Err(Problem::conflict(

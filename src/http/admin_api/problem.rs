@@ -69,6 +69,11 @@ impl Problem {
         Self::Refused { status: 404, code: "not_found", detail: "There is nothing of that name.".to_owned() }
     }
 
+    /// It can be read and cannot be done as it stands.
+    pub fn refused(detail: impl Into<String>) -> Self {
+        Self::Refused { status: 422, code: "refused", detail: detail.into() }
+    }
+
     /// It does not go with what is there.
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::Refused { status: 409, code, detail: detail.into() }

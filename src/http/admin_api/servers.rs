@@ -322,7 +322,7 @@ async fn hand(call: Call, give: bool) -> Result<Answer, Problem> {
             Who::Person(id)
         }
         (None, None, true) => Who::Everyone,
-        _ => return Err(Problem::bad("Say who: one of group, person and everyone.")),
+        _ => return Err(Problem::refused("Say who: one of group, person and everyone.")),
     };
     let holder = Holder { role: call.part("role").to_owned(), who };
     change(&call, if give { Change::Give(holder) } else { Change::Take(holder) }).await

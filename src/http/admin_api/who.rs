@@ -68,7 +68,7 @@ fn meant(call: &Call) -> Result<(ResourceId, String), Problem> {
     let resource = view.resource_by_id(id).ok_or_else(Problem::missing)?;
     let scope = call.text("permission").unwrap_or_default();
     if !resource.scope_set().contains(scope) {
-        return Err(Problem::bad("permission is a scope of the server"));
+        return Err(Problem::refused("permission has to be there, and a scope of the server."));
     }
     Ok((id, scope.to_owned()))
 }
