@@ -241,7 +241,7 @@ async fn programs_ask_and_change_the_same() {
     let held = call(node, &token, "GET", &format!("{server}/approvals?permission=notes:read"), None).await;
     assert_eq!(held.body["items"].as_array().unwrap().len(), 1, "{}", held.text);
     let bad = call(node, &token, "GET", &format!("{server}/who?permission=nonsense"), None).await;
-    assert_eq!(bad.status, 400);
+    assert_eq!(bad.status, 422);
 
     let change = json!({ "second_factor_required": true, "client_rule": "pre_registered" });
     let done = call(node, &token, "PATCH", &server, Some(change)).await;
