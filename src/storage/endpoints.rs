@@ -126,7 +126,8 @@ pub fn insert(tx: &mut Tx<'_>, new: &Endpoint, from_beginning: bool) -> Result<(
     }
 }
 
-/// Sets the places of `name` to the present ends of the lanes, or to their beginnings.
+/// Sets the places of `name` to the present ends of the lanes, or to their beginnings. Who does the same at this moment is
+/// a reason to try again.
 fn begin(tx: &mut Tx<'_>, name: &str, from_beginning: bool) -> Result<(), StoreError> {
     diesel::delete(place::table.filter(place::name.eq(name))).execute(tx.connection())?;
     let starts = if from_beginning { anchors(tx)? } else { heads(tx)? };
@@ -134,7 +135,12 @@ fn begin(tx: &mut Tx<'_>, name: &str, from_beginning: bool) -> Result<(), StoreE
         let start = starts.iter().find(|mark| mark.head.lane == lane).map_or(0, |mark| mark.head.count);
         diesel::insert_into(place::table)
             .values((place::name.eq(name), place::lane.eq(lane), place::position.eq(start)))
-            .execute(tx.connection())?;
+            .execute(tx.connection())
+            .map_err(StoreError::from)
+            .map_err(|error| match error {
+                StoreError::Conflict => StoreError::Retry("endpoint_position".to_owned()),
+                other => other,
+            })?;
     }
     Ok(())
 }

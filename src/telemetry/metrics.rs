@@ -1,6 +1,7 @@
 //! Counters for Prometheus. Every label comes from a closed set: nothing a caller sends can make a new series.
 
 use std::fmt::Write as _;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -39,7 +40,12 @@ pub struct Metrics {
     writes_waiting: Gauge,
     writes: Counter,
     commits: Counter,
+    messages_waiting: Gauge,
+    behind: Family<Stream, Gauge>,
 }
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Stream(String);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Route(String);
@@ -73,6 +79,8 @@ impl Default for Metrics {
             writes_waiting: Gauge::default(),
             writes: Counter::default(),
             commits: Counter::default(),
+            messages_waiting: Gauge::default(),
+            behind: Family::default(),
             registry: Registry::default(),
         };
         registry.register(
@@ -98,6 +106,10 @@ impl Default for Metrics {
         registry.register("writes_waiting", "Writes that wait for the embedded database", waiting);
         registry.register("writes", "Writes to the embedded database", metrics.writes.clone());
         registry.register("commits", "Transactions that they shared", metrics.commits.clone());
+        let waiting = metrics.messages_waiting.clone();
+        registry.register("messages_waiting", "Messages to webhooks and receivers that have not been taken", waiting);
+        let behind = metrics.behind.clone();
+        registry.register("stream_behind", "Audit records that a stream has yet to send", behind);
         Self { registry, ..metrics }
     }
 }
@@ -146,6 +158,14 @@ impl Metrics {
             catch_up(&self.writes, load.jobs.load(Ordering::Relaxed));
             catch_up(&self.commits, load.batches.load(Ordering::Relaxed));
         }
+        let outgoing = core.outgoing_state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.messages_waiting.set(outgoing.waiting);
+        // Streams that were removed go.
+        self.behind.clear();
+        for (id, behind) in &outgoing.lag {
+            self.behind.get_or_create(&Stream(id.clone())).set(*behind);
+        }
+        drop(outgoing);
         self.password_hashes.set(i64::try_from(core.hasher.load()).unwrap_or(i64::MAX));
     }
 
@@ -199,6 +219,12 @@ fn labels(encoder: &mut LabelSetEncoder<'_>, pairs: &[(&str, &str)]) -> std::fmt
 impl EncodeLabelSet for Route {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
         labels(encoder, &[("route", &self.0)])
+    }
+}
+
+impl EncodeLabelSet for Stream {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
+        labels(encoder, &[("stream", &self.0)])
     }
 }
 

@@ -222,6 +222,25 @@ async fn two_nodes_tell_a_thing_once() {
 }
 
 #[actix_web::test]
+async fn two_who_are_first_at_once_are_both_added() {
+    let (first, peer) = (node().await, Peer::start());
+    let second = first.second();
+    let add = |node: &Node, n: usize| {
+        let core = Arc::clone(&node.core);
+        let url = format!("{}/{n}", peer.origin);
+        async move {
+            let new = NewEndpoint::Webhook { url, events: vec!["access.cut".to_owned()] };
+            endpoints::add(&core, &Caller::command_line(), new).await
+        }
+    };
+    let all = futures_util::future::join_all((0..8).map(|n| add(if n % 2 == 0 { &first } else { &second }, n))).await;
+    assert!(all.iter().all(Result::is_ok), "{all:?}");
+    cut_person(&first, "test").await;
+    signals::tell(&first.core).await.unwrap();
+    assert_eq!(peer.posted().len(), 8);
+}
+
+#[actix_web::test]
 async fn no_address_inside_is_told_anything_unless_the_operator_says_so() {
     let (node, peer) = (Node::start().await, Peer::start());
     let url = format!("{}/hook", peer.origin);
