@@ -7,6 +7,7 @@ use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
+use crate::flow::gateway::Traffic;
 use crate::flow::live::{self, Live};
 use crate::flow::{keys, register::RegistrationLimiter};
 use crate::outbound::document::Documents;
@@ -15,6 +16,7 @@ use crate::outbound::key_set::KeySets;
 use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
 use crate::outbound::syslog::Syslog;
+use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::{DatabaseUrl, Store};
 use crate::types::audit_chain::AuditKey;
 use crate::types::id::TokenId;
@@ -76,6 +78,8 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         providers: Providers::new(policy.allow_private_networks),
         outgoing,
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
+        upstreams: Upstreams::default(),
+        traffic: Traffic::default(),
         outgoing_state: Mutex::default(),
         node: TokenId::new(now, rng.as_ref()).to_string(),
         policy,

@@ -8,6 +8,7 @@ pub mod crypto;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod flow;
+pub mod gateway;
 pub mod http;
 pub mod jobs;
 pub mod oauth;

@@ -12,6 +12,7 @@ use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Route, guard, web
 use tracing_actix_web::TracingLogger;
 
 use crate::flow::core::Core;
+use crate::gateway;
 use crate::http::admin_api::Verb;
 use crate::http::{
     admin_api, cors, discovery, health, introspect, jwks, register, revoke, status_lists, token,
@@ -167,6 +168,12 @@ fn routes(config: &mut web::ServiceConfig) {
             route("/account/security/recovery-codes", Access::Person, POST)
                 .route(web::post().to(security::recovery_codes)),
         )
+        .service(
+            route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
+                .route(web::get().to(gateway::serve))
+                .route(web::post().to(gateway::serve))
+                .route(web::delete().to(gateway::serve)),
+        )
         .configure(console_routes)
         .configure(api_routes)
         .service(route("/static/{name}", Access::Public, READ).route(reading().to(assets::get)))
@@ -282,6 +289,11 @@ fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
             .wrap(from_fn(cors::any_origin))
             .route(reading().to(admin_api::resource_metadata)),
     );
+    config.service(
+        route(&format!("/.well-known/oauth-protected-resource{path}/mcp/{{slug}}"), Access::Public, READ)
+            .wrap(from_fn(cors::any_origin))
+            .route(reading().to(gateway::metadata)),
+    );
     let mut document = |at: String, openid: bool| {
         let resource = route(&at, Access::Public, READ).wrap(from_fn(cors::any_origin));
         config.service(if openid {
@@ -354,6 +366,12 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
 
 /// No request runs for ever: a body that trickles in, or a fetch that hangs, ends here.
 async fn deadline(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    // Calls through the gateway may take long, and have limits of their own.
+    let core = request.app_data::<web::Data<Core>>();
+    let under = core.map_or("", |core| core.policy.issuer.path());
+    if request.path().strip_prefix(under).is_some_and(|path| path.starts_with("/mcp/")) {
+        return next.call(request).await;
+    }
     // Taken beforehand: the request is gone when the answer does not come, and a copy of it would keep it from its route.
     let late = home::Late::of(request.request());
     if let Ok(answer) = tokio::time::timeout(REQUEST_TIMEOUT, next.call(request)).await {

@@ -1,6 +1,7 @@
 //! Decisions about people: signing in, sessions, consent. Pure, like their neighbours in `oauth`.
 
 pub mod browser;
+pub mod call;
 pub mod consent;
 pub mod cut;
 pub mod detector;

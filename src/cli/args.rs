@@ -2,6 +2,7 @@
 
 mod audit;
 mod endpoints;
+mod gateway;
 mod guard;
 mod idp;
 mod inactivity;
@@ -15,6 +16,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
+pub(super) use gateway::{ToolCommand, UpstreamCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
@@ -58,6 +60,12 @@ pub(super) enum Command {
     /// MCP servers that this issuer guards.
     #[command(subcommand)]
     Resource(ResourceCommand),
+    /// What the gateway shows to the MCP servers behind it.
+    #[command(subcommand)]
+    Upstream(UpstreamCommand),
+    /// Tools of the MCP servers behind the gateway.
+    #[command(subcommand)]
+    Tool(ToolCommand),
     /// Who may be granted what at an MCP server.
     #[command(subcommand)]
     Role(RoleCommand),

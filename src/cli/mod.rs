@@ -10,6 +10,7 @@ mod cuts;
 mod endpoints;
 mod erase;
 mod evidence;
+mod gateway;
 mod grants;
 mod health;
 mod idp;
@@ -96,6 +97,8 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::User(command) => people::run(&open(&config).await?, command).await?,
         Command::Idp(command) => idp::run(&open(&config).await?, command).await?,
         Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
+        Command::Upstream(command) => gateway::upstream(&open(&config).await?, command).await?,
+        Command::Tool(command) => gateway::tool(&open(&config).await?, command).await?,
         Command::Role(command) => roles::run(&open(&config).await?, command).await?,
         Command::Client(command) => clients::run(&open(&config).await?, command).await?,
         Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,

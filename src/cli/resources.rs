@@ -32,9 +32,27 @@ pub(super) async fn run(core: &Core, command: ResourceCommand) -> Result<Said, C
     }
 }
 
+/// The permissions of a server behind the gateway, unless others are given: one for each class of tools.
+const GATED: [&str; 3] = [
+    "tools:read=Look things up with its tools",
+    "tools:write=Change things with its tools",
+    "tools:delete=Delete things with its tools",
+];
+
 async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said, CliError> {
     let uri = ResourceUri::parse(&args.uri).map_err(CliError::Usage)?;
-    let seen = if args.no_look { Look::default() } else { look(&uri, &core.policy.issuer).await };
+    // What stands behind the gateway is asked by the gateway, with what the vault shows.
+    let gated = args.slug.is_some();
+    let mut seen =
+        if args.no_look || gated { Look::default() } else { look(&uri, &core.policy.issuer).await };
+    if let Some(slug) = &args.slug {
+        let here = core.policy.issuer.url(&format!("/mcp/{slug}"));
+        if here != args.uri {
+            seen.warnings.push(format!(
+                "clients reach this server at {here}; the URI that tokens are for should be the same, or strict clients refuse it"
+            ));
+        }
+    }
     let metadata = seen.metadata.unwrap_or_default();
     let name = args.name.or(metadata.resource_name).ok_or_else(|| {
         CliError::Usage("the server does not say what it is called: give it a name with --name".to_owned())
@@ -44,6 +62,10 @@ async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said
     } else {
         args.scopes.iter().map(|scope| described(scope)).collect()
     };
+    if gated && scopes.is_empty() {
+        scopes = GATED.iter().map(|scope| described(scope)).collect();
+        scopes.iter_mut().take(1).for_each(|scope| scope.default = args.default_scopes.is_empty());
+    }
     for name in &args.default_scopes {
         let found = scopes.iter_mut().find(|scope| scope.name == *name);
         let missing = || CliError::Usage(format!("--default-scope {name} is not among the scopes"));

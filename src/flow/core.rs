@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Fault;
+use super::gateway::Traffic;
 use super::live::{Live, View};
 use super::overview::Course;
 use super::register::RegistrationLimiter;
@@ -19,6 +20,7 @@ use crate::outbound::key_set::KeySets;
 use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
 use crate::outbound::syslog::Syslog;
+use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
@@ -58,6 +60,10 @@ pub struct Core {
     pub outgoing: Fetcher,
     /// Sends to collectors of syslog.
     pub syslog: Syslog,
+    /// The way to MCP servers behind the gateway.
+    pub upstreams: Upstreams,
+    /// What goes through the gateway now.
+    pub traffic: Traffic,
     /// How what is sent stands.
     pub outgoing_state: Mutex<OutgoingState>,
     /// This node's name, for what one node does at a time.

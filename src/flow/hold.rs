@@ -4,9 +4,10 @@
 use super::core::Core;
 use super::failure::{Failure, Fault};
 use super::live::{self, View};
-use crate::account::cut::{Hold, Use, ends_session, holds, kills};
+use crate::account::cut::{Hold, Use, ends_session, hits, holds, kills, stops};
 use crate::crypto::access_token::AccessTokenClaims;
 use crate::oauth::refusal::Reason;
+use crate::types::cut::{Cut, Kind};
 use crate::types::grant::Grant;
 use crate::types::id::UserId;
 use crate::types::session::Session;
@@ -18,13 +19,25 @@ pub fn is_cut(view: &View, claims: &AccessTokenClaims, now: Timestamp) -> bool {
     if view.cuts.is_empty() {
         return false;
     }
-    let what = Use {
+    let what = use_of(view, claims);
+    view.cuts.iter().any(|cut| kills(cut, &what, claims.jti, now))
+}
+
+/// Whether a cut that may be undone, or ends by the clock, holds this token now: no new one would help.
+#[must_use]
+pub fn is_stopped(view: &View, claims: &AccessTokenClaims, now: Timestamp) -> bool {
+    let what = use_of(view, claims);
+    let passing = |cut: &&Cut| matches!(cut.kind, Kind::Isolate(_) | Kind::Suspend(_));
+    view.cuts.iter().filter(passing).any(|cut| hits(cut, &what) && stops(cut, now))
+}
+
+fn use_of<'a>(view: &View, claims: &'a AccessTokenClaims) -> Use<'a> {
+    Use {
         user: UserId::parse(&claims.sub),
         client: Some(&claims.client_id),
         resource: view.resource(&claims.aud).map(|resource| resource.id),
         grant: Some(claims.grant_id),
-    };
-    view.cuts.iter().any(|cut| kills(cut, &what, claims.jti, now))
+    }
 }
 
 /// Refuses a new token under an approval that a cut holds, with the challenge that tells the client what to do.

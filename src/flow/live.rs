@@ -9,11 +9,12 @@ use arc_swap::ArcSwap;
 
 use super::core::Core;
 use super::failure::Fault;
+use super::gateway::{Route, routes};
 use crate::account::cut::{kills_before, stops};
 use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
-use crate::storage::{StoreError, Tx, access_tokens, cuts, generations, keys, resources};
+use crate::storage::{StoreError, Tx, access_tokens, cuts, gateway, generations, keys, resources};
 use crate::types::admin::ADMIN_API;
 use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
@@ -32,6 +33,8 @@ pub struct View {
     jwks: (bytes::Bytes, Option<Timestamp>),
     /// The resources, by [`ResourceUri::key`].
     pub resources: Arc<HashMap<String, Resource>>,
+    /// The servers behind the gateway, by slug.
+    pub routes: Arc<HashMap<String, Arc<Route>>>,
     /// The metadata documents, rendered.
     pub documents: Arc<Documents>,
     /// Places of revoked tokens that would otherwise still work, with their ends.
@@ -91,13 +94,21 @@ impl View {
 pub struct Live {
     view: ArcSwap<View>,
     confirmed_at: AtomicI64,
+    changes: tokio::sync::watch::Sender<()>,
 }
 
 impl Live {
     /// Holds a first view.
     #[must_use]
     pub fn new(view: View, now: Timestamp) -> Self {
-        Self { view: ArcSwap::from_pointee(view), confirmed_at: AtomicI64::new(now.micros()) }
+        let (changes, _) = tokio::sync::watch::channel(());
+        Self { view: ArcSwap::from_pointee(view), confirmed_at: AtomicI64::new(now.micros()), changes }
+    }
+
+    /// Tells whenever the view has changed.
+    #[must_use]
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The current view.
@@ -128,12 +139,14 @@ pub async fn load(
     now: Timestamp,
 ) -> Result<View, Fault> {
     let oldest = now.minus(policy.refresh_token_max_ttl);
-    let (generations, keys, list, revoked, (cuts, held)) = store
+    let (generations, keys, list, tools, credentials, revoked, (cuts, held)) = store
         .read(move |tx| {
             Ok((
                 generations::all(tx)?,
                 keys::list(tx, now)?,
                 resources::list(tx)?,
+                gateway::tools(tx)?,
+                gateway::credentials(tx)?,
                 access_tokens::revoked(tx, now)?,
                 rules(tx, oldest, now)?,
             ))
@@ -145,6 +158,7 @@ pub async fn load(
         jwks: rendered(&keys, now),
         keys,
         documents: Arc::new(documents(policy, &list)),
+        routes: Arc::new(routes(&list, tools, credentials)),
         resources: Arc::new(by_key(list)),
         revoked: Arc::new(revoked.into_iter().collect()),
         cuts: Arc::new(cuts),
@@ -199,7 +213,11 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
         .read(move |tx| {
             let current = generations::all(tx)?;
             let keys = if current.keys == seen.keys { None } else { Some(keys::list(tx, now)?) };
-            let list = if current.resources == seen.resources { None } else { Some(resources::list(tx)?) };
+            let list = if current.resources == seen.resources {
+                None
+            } else {
+                Some((resources::list(tx)?, gateway::tools(tx)?, gateway::credentials(tx)?))
+            };
             let revoked = if current.revocations == seen.revocations {
                 None
             } else {
@@ -216,7 +234,14 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             || (Arc::clone(&old.cuts), Arc::clone(&old.held)),
             |(cuts, held)| (Arc::new(cuts), Arc::new(held)),
         );
-        let documents = list.as_ref().map(|list| Arc::new(documents(&core.policy, list)));
+        let documents = list.as_ref().map(|(list, ..)| Arc::new(documents(&core.policy, list)));
+        let (resources, routes) = match list {
+            None => (Arc::clone(&old.resources), Arc::clone(&old.routes)),
+            Some((list, tools, credentials)) => {
+                let routes = Arc::new(routes(&list, tools, credentials));
+                (Arc::new(by_key(list)), routes)
+            }
+        };
         let keys = match keys {
             Some(records) => Arc::new(KeyRing::open(&records, &core.master)?),
             None => Arc::clone(&old.keys),
@@ -226,7 +251,8 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             jwks: rendered(&keys, now),
             keys,
             documents: documents.unwrap_or_else(|| Arc::clone(&old.documents)),
-            resources: list.map_or_else(|| Arc::clone(&old.resources), |list| Arc::new(by_key(list))),
+            resources,
+            routes,
             revoked: revoked
                 .map_or_else(|| Arc::clone(&old.revoked), |all| Arc::new(all.into_iter().collect())),
             cuts,
@@ -237,6 +263,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             let newer = !is_older(&next.generations, &present.generations);
             Arc::clone(if newer { &next } else { present })
         });
+        core.live.changes.send_replace(());
     }
     // Not the greatest: when the clock is set back, an old confirmation must not count as a future one.
     core.live.confirmed_at.store(now.micros(), Ordering::Release);

@@ -5,8 +5,9 @@ use super::failure::Fault;
 use super::keys;
 use super::live;
 use super::people::OrderError;
+use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, audit, clients, grants, resources};
+use crate::storage::{StoreError, audit, clients, gateway, grants, resources};
 use crate::types::access_rule::AccessRule;
 use crate::types::admin::ADMIN_API;
 use crate::types::audit::AuditKind;
@@ -116,6 +117,14 @@ fn check(new: &NewResource) -> Result<(), OrderError> {
         (1..=64).contains(&slug.len())
             && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
+    if let Some(upstream) = &new.upstream {
+        Upstreams::check(upstream).map_err(OrderError::Bad)?;
+    }
+    if new.slug.is_some() != new.upstream.is_some() {
+        return Err(OrderError::Bad(
+            "a slug and an upstream go together: either is nothing without the other".to_owned(),
+        ));
+    }
     if new.slug.as_deref().is_some_and(|slug| !plain(slug)) {
         return Err(OrderError::Bad("a slug has 1 to 64 of a-z, 0-9 and -".to_owned()));
     }
@@ -303,6 +312,7 @@ pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource,
             let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
             grants::revoke(tx, &filter, "resource removed", now)?;
             resources::remove(tx, id, now)?;
+            gateway::remove_credential(tx, id)?;
             audit::append(tx, &event)
         })
         .await?;

@@ -14,3 +14,4 @@ pub mod resource_metadata;
 pub mod syslog;
 #[cfg(test)]
 mod test_server;
+pub mod upstream_mcp;

@@ -21,6 +21,7 @@ pub mod erasure;
 mod error;
 pub mod factors;
 pub mod families;
+pub mod gateway;
 pub mod generations;
 pub mod grants;
 pub mod identities;

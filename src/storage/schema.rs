@@ -422,3 +422,26 @@ diesel::table! {
         last_error -> Nullable<Text>,
     }
 }
+diesel::table! {
+    tool (resource_id, name) {
+        resource_id -> Text,
+        name -> Text,
+        state -> Text,
+        class -> Nullable<Text>,
+        class_set -> Bool,
+        digest -> Binary,
+        seen -> Text,
+        changed_at -> BigInt,
+        approved_by -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    upstream_credential (resource_id) {
+        resource_id -> Text,
+        kind -> Text,
+        header -> Text,
+        sealed_key -> Binary,
+        sealed_value -> Binary,
+        created_at -> BigInt,
+    }
+}

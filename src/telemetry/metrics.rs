@@ -107,7 +107,11 @@ impl Default for Metrics {
         registry.register("writes", "Writes to the embedded database", metrics.writes.clone());
         registry.register("commits", "Transactions that they shared", metrics.commits.clone());
         let waiting = metrics.messages_waiting.clone();
-        registry.register("messages_waiting", "Messages to webhooks and receivers that have not been taken", waiting);
+        registry.register(
+            "messages_waiting",
+            "Messages to webhooks and receivers that have not been taken",
+            waiting,
+        );
         let behind = metrics.behind.clone();
         registry.register("stream_behind", "Audit records that a stream has yet to send", behind);
         Self { registry, ..metrics }

@@ -175,6 +175,24 @@ events! {
     IdentityRefused = "identity.refused",
     /// An identity provider does not know somebody any more; their sign-ins and tokens ended.
     IdentityEnded = "identity.ended",
+    /// A call that may change something is about to be forwarded to a server behind the gateway.
+    CallBegun = "call.begun",
+    /// A call through the gateway is over; `outcome` says how.
+    CallEnded = "call.ended",
+    /// A call was refused by the gateway; `rule` says by what.
+    CallRefused = "call.refused",
+    /// Tools of a server behind the gateway were seen for the first time and pinned.
+    ToolsPinned = "tool.pinned",
+    /// Tools are new without a class, or have changed: nobody calls them until an administrator has looked.
+    ToolsQuarantined = "tool.quarantined",
+    /// An administrator approved a tool as it is, or set its class.
+    ToolApproved = "tool.approved",
+    /// An administrator closed a tool.
+    ToolBlocked = "tool.blocked",
+    /// What the gateway shows to a server behind it was set.
+    UpstreamCredentialSet = "upstream_credential.set",
+    /// It was cleared.
+    UpstreamCredentialCleared = "upstream_credential.cleared",
     /// Signing keys were rotated.
     KeyRotated = "key.rotated",
     /// An initial access token was made.

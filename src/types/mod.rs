@@ -34,5 +34,6 @@ pub mod signal;
 pub mod tally;
 pub mod time;
 pub mod token;
+pub mod tool;
 pub mod usage;
 pub mod user;

@@ -46,6 +46,34 @@ fixed! {
     KEEP_ALIVE: Duration = Duration::from_secs(75);
     /// Time that running requests have to end after SIGTERM.
     SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+    /// Largest message to a server behind the gateway, in bytes; more is 413.
+    MAX_CALL: usize = 4 * 1024 * 1024;
+    /// Deepest nesting of a message to a server behind the gateway.
+    MAX_CALL_DEPTH: usize = 64;
+    /// Time a client has to send a whole message to the gateway.
+    CALL_BODY_TIMEOUT: Duration = Duration::from_secs(20);
+    /// Time a server behind the gateway has for the first byte of an answer.
+    UPSTREAM_PATIENCE: Duration = Duration::from_secs(300);
+    /// Time a connection to a server behind the gateway may take.
+    UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Idle connections that are kept to one server behind the gateway.
+    UPSTREAM_IDLE_CONNECTIONS: usize = 64;
+    /// Largest single message from a server behind the gateway, in bytes.
+    MAX_UPSTREAM_MESSAGE: usize = 32 * 1024 * 1024;
+    /// Messages to servers behind the gateway under one approval a minute.
+    CALLS_A_MINUTE: usize = 1_200;
+    /// Calls and streams through the gateway under one approval at a time.
+    CALLS_AT_ONCE: usize = 128;
+    /// Failures in a row after which a server behind the gateway is left alone for [`UPSTREAM_REST`].
+    UPSTREAM_FAILURES: usize = 5;
+    /// Time for which a server behind the gateway that fails is left alone.
+    UPSTREAM_REST: Duration = Duration::from_secs(5);
+    /// How often an open stream is looked at, beside whenever something was cut.
+    STREAM_LOOK: Duration = Duration::from_millis(500);
+    /// Longest time a list that went through the gateway may be kept by a client.
+    MAX_LIST_AGE: Duration = Duration::from_secs(60);
+    /// Most tools of one server behind the gateway.
+    MAX_TOOLS: usize = 2_000;
     /// Largest metadata document, key set or logo that is fetched, in bytes.
     MAX_FETCH: usize = 64 * 1024;
     /// Time for one outbound fetch from name lookup to last byte.

@@ -11,7 +11,7 @@ use crate::types::policy::MAX_BODY;
 /// Why a body cannot be used.
 #[derive(Debug)]
 pub enum BodyError {
-    /// More than [`MAX_BODY`].
+    /// More than the bound, which is [`MAX_BODY`] unless said otherwise.
     TooLarge,
     /// The client broke off.
     Interrupted,
@@ -23,16 +23,28 @@ pub enum BodyError {
 ///
 /// # Errors
 /// Too large, or broken off.
-pub async fn read(request: &HttpRequest, mut payload: web::Payload) -> Result<Vec<u8>, BodyError> {
+pub async fn read(request: &HttpRequest, payload: web::Payload) -> Result<Vec<u8>, BodyError> {
+    read_up_to(request, payload, MAX_BODY).await
+}
+
+/// Reads a body, at most `most` bytes of it.
+///
+/// # Errors
+/// Too large, or broken off.
+pub async fn read_up_to(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    most: usize,
+) -> Result<Vec<u8>, BodyError> {
     let declared = request.headers().get(actix_web::http::header::CONTENT_LENGTH);
     let declared = declared.and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY as u64) {
+    if declared.is_some_and(|length| length > most as u64) {
         return Err(BodyError::TooLarge);
     }
     let mut body = Vec::with_capacity(declared.and_then(|length| usize::try_from(length).ok()).unwrap_or(0));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| BodyError::Interrupted)?;
-        if body.len() + chunk.len() > MAX_BODY {
+        if body.len() + chunk.len() > most {
             return Err(BodyError::TooLarge);
         }
         body.extend_from_slice(&chunk);

@@ -27,6 +27,7 @@ mod documents;
 mod erasure;
 mod evidence;
 mod faults;
+mod gateway;
 mod hostile;
 mod identity_providers;
 mod inactivity;

@@ -233,7 +233,9 @@ async fn two_who_are_first_at_once_are_both_added() {
             endpoints::add(&core, &Caller::command_line(), new).await
         }
     };
-    let all = futures_util::future::join_all((0..8).map(|n| add(if n % 2 == 0 { &first } else { &second }, n))).await;
+    let all =
+        futures_util::future::join_all((0..8).map(|n| add(if n % 2 == 0 { &first } else { &second }, n)))
+            .await;
     assert!(all.iter().all(Result::is_ok), "{all:?}");
     cut_person(&first, "test").await;
     signals::tell(&first.core).await.unwrap();

@@ -6,6 +6,7 @@ mod database;
 mod host;
 mod idp;
 mod jwt;
+mod mcp;
 mod node;
 mod smtp;
 
@@ -14,6 +15,7 @@ pub use browser::{Browser, Form, Page};
 pub use host::{Host, Served};
 pub use idp::{Idp, Refreshes, Signs};
 pub use jwt::{claims_of, header_of, verified};
+pub use mcp::{Mcp, tool};
 pub use node::{Answer, Node};
 pub use smtp::MailServer;
 

@@ -1,0 +1,2 @@
+DROP TABLE upstream_credential;
+DROP TABLE tool;

@@ -1,0 +1,23 @@
+-- Tools of MCP servers behind the gateway, each with the definition that is pinned.
+CREATE TABLE tool (
+    resource_id TEXT NOT NULL REFERENCES resource (id),
+    name TEXT NOT NULL,
+    state TEXT NOT NULL,
+    class TEXT,
+    class_set BOOLEAN NOT NULL,
+    digest BYTEA NOT NULL,
+    seen TEXT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    approved_by TEXT,
+    PRIMARY KEY (resource_id, name)
+);
+
+-- What the gateway shows to an MCP server behind it, sealed under a key of its own that the master key seals.
+CREATE TABLE upstream_credential (
+    resource_id TEXT NOT NULL PRIMARY KEY REFERENCES resource (id),
+    kind TEXT NOT NULL,
+    header TEXT NOT NULL,
+    sealed_key BYTEA NOT NULL,
+    sealed_value BYTEA NOT NULL,
+    created_at BIGINT NOT NULL
+);

@@ -1,0 +1,63 @@
+//! The gateway: what it shows to the servers behind it, and their tools.
+
+use clap::{Args, Subcommand};
+
+use crate::types::tool::ToolClass;
+
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum UpstreamCommand {
+    /// Keep, encrypted, what the gateway shows to a server behind it. It is read from standard input.
+    Set(CredentialArgs),
+    /// Forget it; the gateway then shows nothing.
+    Clear {
+        /// The URL of the server, as in `postern resource list`.
+        uri: String,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("kind").required(true))]
+pub(in crate::cli) struct CredentialArgs {
+    /// The URL of the server, as in `postern resource list`.
+    pub(in crate::cli) uri: String,
+    /// Read a token; it goes into `Authorization: Bearer …`.
+    #[arg(long, group = "kind")]
+    pub(in crate::cli) bearer_stdin: bool,
+    /// Read a password; it goes with this name into `Authorization: Basic …`.
+    #[arg(long, value_name = "NAME", group = "kind")]
+    pub(in crate::cli) basic: Option<String>,
+    /// Read a value; it goes into the header of this name, such as X-Api-Key.
+    #[arg(long, value_name = "NAME", group = "kind")]
+    pub(in crate::cli) header: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum ToolCommand {
+    /// List the tools that a server behind the gateway has shown, and which may be called.
+    List {
+        /// The URL of the server.
+        uri: String,
+    },
+    /// Let tools be called as they are now; with no name, all that wait.
+    Approve {
+        /// The URL of the server.
+        uri: String,
+        /// Their names.
+        names: Vec<String>,
+        /// What they can do: read, write, destructive or admin. What they say themselves unless given.
+        #[arg(long, value_name = "CLASS", value_parser = class)]
+        class: Option<ToolClass>,
+    },
+    /// Let nobody call tools, however they change.
+    Block {
+        /// The URL of the server.
+        uri: String,
+        /// Their names.
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}
+
+fn class(text: &str) -> Result<ToolClass, String> {
+    ToolClass::parse(text).ok_or_else(|| "expected read, write, destructive or admin".to_owned())
+}

@@ -1,0 +1,372 @@
+//! The gateway: `/mcp/{slug}` stands for an MCP server that knows nothing of OAuth. Who comes in has a token of this issuer
+//! for that very server; what they ask is judged by the message's body; what the server is shown comes from the vault and
+//! never from the caller.
+
+mod answer;
+mod envelope;
+mod frames;
+mod listing;
+mod relay;
+mod strict;
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use self::envelope::{Envelope, Kind, code};
+use self::relay::{Call, Record};
+use crate::flow::core::{Caller, Core};
+use crate::flow::gateway::{self, Ask, Pass, Refused, Route, Stop, Verdict};
+use crate::flow::vault;
+use crate::outbound::upstream_mcp::{Forward, NoAnswer};
+use crate::types::audit::AuditKind;
+use crate::types::issuer::Issuer;
+use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTREAM_REST};
+use crate::types::tool::{ToolClass, canonical};
+use crate::wire::body::{self, BodyError};
+use crate::wire::caller::{From, bearer};
+use crate::wire::reply;
+
+/// Headers of a caller that go on. Everything else stays here, the caller's token first of all.
+const ONWARD: [&str; 8] = [
+    "accept",
+    "content-type",
+    "last-event-id",
+    "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
+    "traceparent",
+    "tracestate",
+];
+/// And those that begin like this: a tool's arguments, mirrored (MCP 2026-07-28).
+const MIRRORED: &str = "mcp-param-";
+
+/// Methods of which each is recorded.
+const CALLS: [&str; 4] = ["tools/call", "prompts/get", "resources/read", "resources/subscribe"];
+
+/// Protected-resource metadata of a server behind the gateway (RFC 9728 §2).
+pub async fn metadata(core: web::Data<Core>, slug: web::Path<String>) -> HttpResponse {
+    let Some(route) = gateway::find(&core, &slug) else { return missing() };
+    let resource = &route.resource;
+    let body = json!({
+        "resource": resource.uri.as_str(),
+        "resource_name": resource.name,
+        "authorization_servers": [core.policy.issuer.as_str()],
+        "scopes_supported": resource.scopes.iter().map(|scope| &scope.name).collect::<Vec<_>>(),
+        "bearer_methods_supported": ["header"],
+    });
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=60")).json(body)
+}
+
+fn missing() -> HttpResponse {
+    answer::plain(StatusCode::NOT_FOUND, "not_found", "There is no MCP server here.")
+}
+
+/// A message, a stream that a client opens, or the end of a session.
+pub async fn serve(
+    request: HttpRequest,
+    payload: web::Payload,
+    core: web::Data<Core>,
+    from: From,
+    slug: web::Path<String>,
+) -> HttpResponse {
+    let slug = slug.into_inner();
+    let Some(route) = gateway::find(&core, &slug) else { return missing() };
+    let issuer = &core.policy.issuer;
+    // A page of another origin that gets a browser to call here is stopped whatever it brings (MCP, Security Warning).
+    if request.headers().get(ORIGIN).is_some_and(|origin| is_foreign(origin.as_bytes(), issuer)) {
+        let text = "Requests from pages of other origins are not served.";
+        return answer::plain(StatusCode::FORBIDDEN, "foreign_origin", text);
+    }
+    if request.query_string().split('&').any(|pair| pair.starts_with("access_token=")) {
+        let text = "An access token goes into the Authorization header.";
+        return answer::plain(StatusCode::BAD_REQUEST, "invalid_request", text);
+    }
+    let Some(token) = bearer(&request) else { return answer::no_token(issuer, &slug, &route) };
+    let pass = match gateway::admit(&core, &route, token) {
+        Ok(pass) => pass,
+        Err(Stop::Invalid) => return answer::bad_token(issuer, &slug, &route),
+        Err(Stop::Stopped) => return answer::stopped(),
+        Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
+    };
+    let arrived = Arrived { core: core.into_inner(), caller: from.0, slug, route, pass };
+    match *request.method() {
+        actix_web::http::Method::POST => arrived.post(&request, payload).await,
+        actix_web::http::Method::DELETE => arrived.plain(&request, "DELETE").await,
+        _ => arrived.plain(&request, "GET").await,
+    }
+}
+
+/// What goes on of a request's headers, and the session as the server knows it.
+fn onward(request: &HttpRequest, session: Option<String>) -> Vec<(String, Vec<u8>)> {
+    let goes = |name: &str| ONWARD.contains(&name) || name.starts_with(MIRRORED);
+    let headers = request.headers().iter().filter(|(name, _)| goes(name.as_str()));
+    let mut out: Vec<_> =
+        headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    if let Some(session) = session {
+        out.push(("mcp-session-id".to_owned(), session.into_bytes()));
+    }
+    out
+}
+
+/// Whether a page of this origin is none of ours. While the issuer is on this machine alone, so may be pages that use it.
+fn is_foreign(origin: &[u8], issuer: &Issuer) -> bool {
+    let here = || {
+        let url = url::Url::parse(std::str::from_utf8(origin).ok()?).ok()?;
+        Some(matches!(url.host_str()?, "localhost" | "127.0.0.1" | "[::1]"))
+    };
+    origin != issuer.origin().as_bytes() && (issuer.is_https() || here() != Some(true))
+}
+
+/// Somebody who was let in, and what they want.
+struct Arrived {
+    core: Arc<Core>,
+    caller: Caller,
+    slug: String,
+    route: Arc<Route>,
+    pass: Pass,
+}
+
+impl Arrived {
+    async fn post(self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+        let headers = request.headers();
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_json =
+            kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
+        if !is_json || headers.contains_key(CONTENT_ENCODING) {
+            let text = "A message is application/json, not compressed.";
+            return answer::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", text);
+        }
+        let read = tokio::time::timeout(CALL_BODY_TIMEOUT, body::read_up_to(request, payload, MAX_CALL));
+        let body = match read.await {
+            Ok(Ok(body)) => Bytes::from(body),
+            Ok(Err(BodyError::TooLarge)) => {
+                let text = format!("A message has at most {} MiB.", MAX_CALL / (1024 * 1024));
+                return answer::plain(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &text);
+            }
+            Ok(Err(_)) => {
+                return answer::plain(StatusCode::BAD_REQUEST, "body_interrupted", "The body broke off.");
+            }
+            Err(_) => {
+                let text = "The body took too long.";
+                return answer::plain(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text);
+            }
+        };
+        let message = match Envelope::read(&body) {
+            Ok(message) => message,
+            Err(bad) => return answer::bad(&bad),
+        };
+        let repeated = |name: &str| headers.get_all(name).nth(1).is_some();
+        let text = |name: &str| {
+            let value = headers.get(name)?;
+            // What is there twice, or is no text, says nothing that the body could say.
+            Some(if repeated(name) { String::new() } else { value.to_str().unwrap_or_default().to_owned() })
+        };
+        if let Err(bad) = message.check(text) {
+            return answer::bad(&bad);
+        }
+        let version = text("mcp-protocol-version");
+        // Where there are no sessions, an id of one means nothing; and whoever begins one has none yet.
+        let sessionless = message.is_stateless(version.as_deref()) || message.method == "initialize";
+        let session = match self.session(request, sessionless) {
+            Ok(session) => session,
+            Err(answer) => return *answer,
+        };
+        let class = match self.judge(&message, version.as_deref()).await {
+            Ok(class) => class,
+            Err(answer) => return *answer,
+        };
+        let forward =
+            Forward { method: "POST", headers: onward(request, session), body, patience: UPSTREAM_PATIENCE };
+        self.forward(Some((message, class)), forward).await
+    }
+
+    async fn plain(self, request: &HttpRequest, method: &'static str) -> HttpResponse {
+        let session = match self.session(request, false) {
+            Ok(session) => session,
+            Err(answer) => return *answer,
+        };
+        let headers = onward(request, session);
+        let forward = Forward { method, headers, body: Bytes::new(), patience: UPSTREAM_PATIENCE };
+        self.forward(None, forward).await
+    }
+
+    /// The server's own id of the session that is meant. One that was given to somebody else is one that there is not.
+    fn session(&self, request: &HttpRequest, sessionless: bool) -> Result<Option<String>, Box<HttpResponse>> {
+        let Some(id) = request.headers().get("mcp-session-id").filter(|_| !sessionless) else {
+            return Ok(None);
+        };
+        let found =
+            id.to_str().ok().and_then(|id| gateway::session_in(&self.core, &self.pass, &self.route, id));
+        found.map(Some).ok_or_else(|| {
+            let text = "There is no such session; begin a new one.";
+            Box::new(answer::rpc(StatusCode::NOT_FOUND, &Value::Null, code::REFUSED, text, "no_session"))
+        })
+    }
+
+    /// Decides about a message; a refusal is recorded.
+    async fn judge(&self, message: &Envelope, version: Option<&str>) -> Result<ToolClass, Box<HttpResponse>> {
+        if message.kind == Kind::Response {
+            return Ok(ToolClass::Read);
+        }
+        let held = &self.pass.claims.scope;
+        let ask = Ask::of(&message.method, message.name.as_deref());
+        let verdict = gateway::judge(&self.pass, &self.route, ask);
+        if let Verdict::Allowed(class) = verdict {
+            return Ok(class);
+        }
+        let mut event =
+            gateway::event(&self.core, AuditKind::CallRefused, &self.caller, &self.pass, &self.route);
+        event.detail = self.detail(message, None);
+        if let Some(detail) = event.detail.as_object_mut() {
+            detail.insert("rule".to_owned(), verdict.rule().into());
+        }
+        if let Err(fault) = gateway::record(&self.core, event).await {
+            return Err(Box::new(reply::fault(&fault, &self.caller)));
+        }
+        let name = message.name.as_deref().unwrap_or_default();
+        let ok = StatusCode::OK;
+        let params = |text: String| answer::rpc(ok, &message.id, code::PARAMS, &text, verdict.rule());
+        Err(Box::new(match &verdict {
+            Verdict::NeedsOneOf(needed) => answer::needs(&self.core.policy.issuer, &self.slug, needed, held),
+            Verdict::OutOfReach(class) => {
+                let text = format!("No permission of this server goes as far as {} tools.", class.as_str());
+                answer::rpc(ok, &message.id, code::REFUSED, &text, verdict.rule())
+            }
+            Verdict::UnknownTool => params(format!("Unknown tool: {name}")),
+            Verdict::Quarantined => params(format!(
+                "The tool {name} is new or has changed, and waits for an administrator of this gateway."
+            )),
+            Verdict::Blocked => {
+                params(format!("The tool {name} is closed by an administrator of this gateway."))
+            }
+            Verdict::UnknownMethod | Verdict::Allowed(_) => {
+                let status = if message.is_stateless(version) { StatusCode::NOT_FOUND } else { ok };
+                let text = format!("The gateway does not let {} through.", message.method);
+                answer::rpc(status, &message.id, code::UNKNOWN_METHOD, &text, verdict.rule())
+            }
+        }))
+    }
+
+    /// What a record says of a message; arguments as a keyed digest, because they may hold anything.
+    fn detail(&self, message: &Envelope, class: Option<ToolClass>) -> Value {
+        let mut detail = json!({ "method": message.method });
+        if let Some(members) = detail.as_object_mut() {
+            for (name, value) in [("name", &message.name), ("uri", &message.uri)] {
+                if let Some(value) = value {
+                    members.insert(name.to_owned(), value.chars().take(200).collect::<String>().into());
+                }
+            }
+            if !message.arguments.is_null() {
+                let text = canonical(&message.arguments);
+                let digest = gateway::digest_of_arguments(&self.core, &self.route, &text);
+                members.insert("arguments".to_owned(), digest.into());
+            }
+            if let Some(class) = class {
+                members.insert("class".to_owned(), class.as_str().into());
+            }
+        }
+        detail
+    }
+
+    async fn forward(self, message: Option<(Envelope, ToolClass)>, mut forward: Forward) -> HttpResponse {
+        let id = message.as_ref().map_or(Value::Null, |(message, _)| message.id.clone());
+        let place = match gateway::place(&self.core, &self.pass) {
+            Ok(place) => place,
+            Err(refused) => return self.too_many(&id, refused).await,
+        };
+        if gateway::rests(&self.core, &self.route) {
+            let text = "The server behind this gateway cannot be reached; try again soon.";
+            let wait = UPSTREAM_REST.as_secs();
+            return answer::later(StatusCode::SERVICE_UNAVAILABLE, &id, wait, text, "upstream_rests");
+        }
+        let bytes_in = forward.body.len();
+        let record = match &message {
+            Some((message, class)) if CALLS.contains(&message.method.as_str()) => {
+                match self.begin(message, *class, bytes_in).await {
+                    Ok(record) => Some(record),
+                    Err(answer) => return *answer,
+                }
+            }
+            _ => None,
+        };
+        // Only now: what is refused never gets here.
+        let (credential, secret) = match vault::open(&self.core, &self.route) {
+            Ok(None) => (None, None),
+            Ok(Some(opened)) => (Some(opened.credential), Some(opened.secret)),
+            Err(fault) => return reply::fault(&fault, &self.caller),
+        };
+        if message.is_none() {
+            forward.headers.retain(|(name, _)| name != "content-type");
+        }
+        let Self { core, caller, slug, route, pass } = self;
+        let message = message.map(|(message, _)| message);
+        let mut call = Call { core, caller, slug, route, pass, message, secret, record, _place: place };
+        let sent = call.core.upstreams.send(&call.route.upstream, forward, credential);
+        let Some(sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
+        gateway::reached(
+            &call.core,
+            &call.route,
+            !matches!(sent, Err(NoAnswer::Unreachable | NoAnswer::Broken)),
+        );
+        match sent {
+            Ok(answer) => relay::back(call, answer).await,
+            Err(why) => {
+                tracing::warn!(server = call.slug, %why, "a server behind the gateway gave no answer");
+                call.end("no_answer", 0);
+                let status = if why == NoAnswer::TimedOut {
+                    StatusCode::GATEWAY_TIMEOUT
+                } else {
+                    StatusCode::BAD_GATEWAY
+                };
+                let text = "The server behind this gateway does not answer.";
+                answer::rpc(status, &id, code::INTERNAL, text, "upstream_no_answer")
+            }
+        }
+    }
+
+    /// The record of a call. What may change something is on record before it goes out; without that it does not.
+    async fn begin(
+        &self,
+        message: &Envelope,
+        class: ToolClass,
+        bytes_in: usize,
+    ) -> Result<Record, Box<HttpResponse>> {
+        let mut detail = self.detail(message, Some(class));
+        if let Some(members) = detail.as_object_mut() {
+            members.insert("bytes_in".to_owned(), bytes_in.into());
+        }
+        if class > ToolClass::Read {
+            let kind = AuditKind::CallBegun;
+            let mut event = gateway::event(&self.core, kind, &self.caller, &self.pass, &self.route);
+            event.detail.clone_from(&detail);
+            if let Some(members) = detail.as_object_mut() {
+                members.insert("begun".to_owned(), event.id.to_string().into());
+            }
+            if let Err(fault) = gateway::record(&self.core, event).await {
+                return Err(Box::new(reply::fault(&fault, &self.caller)));
+            }
+        }
+        let mut event =
+            gateway::event(&self.core, AuditKind::CallEnded, &self.caller, &self.pass, &self.route);
+        event.detail = detail;
+        Ok(Record::new(&self.core, event))
+    }
+
+    async fn too_many(&self, id: &Value, refused: Refused) -> HttpResponse {
+        if refused.first {
+            let kind = AuditKind::CallRefused;
+            let mut event = gateway::event(&self.core, kind, &self.caller, &self.pass, &self.route);
+            event.detail = json!({ "rule": refused.rule });
+            if let Err(fault) = gateway::record(&self.core, event).await {
+                return reply::fault(&fault, &self.caller);
+            }
+        }
+        let text = "Too many messages under this approval; try again later.";
+        answer::later(StatusCode::TOO_MANY_REQUESTS, id, refused.wait, text, refused.rule)
+    }
+}

@@ -1,0 +1,189 @@
+//! The way to an MCP server behind the gateway: what it answers comes as it comes. Connections are kept, because an
+//! administrator has named the server; a redirect is never followed, so that a credential goes to no other origin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Method, redirect};
+use url::{Host, Url};
+
+use super::address::reach;
+use super::resolver::{SystemLookUp, VettedResolver};
+use crate::types::policy::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_IDLE_CONNECTIONS};
+use crate::types::secret::Secret;
+
+/// A header that proves to the server behind the gateway who is asking. It is made from what the vault keeps and from
+/// nothing else: there is no way from a caller's token to one.
+pub struct UpstreamCredential {
+    header: HeaderName,
+    value: HeaderValue,
+}
+
+impl UpstreamCredential {
+    /// From a header's name and what the vault has opened for it; `None` when they make no header.
+    #[must_use]
+    pub fn new(header: &str, value: &Secret<Vec<u8>>) -> Option<Self> {
+        let header = HeaderName::from_bytes(header.as_bytes()).ok()?;
+        let mut value = HeaderValue::from_bytes(value.expose()).ok()?;
+        value.set_sensitive(true);
+        Some(Self { header, value })
+    }
+}
+
+/// A message to the server.
+pub struct Forward {
+    /// `POST`, `GET` or `DELETE`.
+    pub method: &'static str,
+    /// Headers that go with it, already chosen.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body, exactly as it was judged.
+    pub body: Bytes,
+    /// How long its first byte may take.
+    pub patience: Duration,
+}
+
+/// An answer whose body is still to come. Dropping it ends the exchange, and with it, in the newest revision, the call.
+pub struct Streamed {
+    /// The status.
+    pub status: u16,
+    /// The headers, as sent.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: BoxStream<'static, Result<Bytes, Broken>>,
+}
+
+impl Streamed {
+    /// The first header of this name, as text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name)?;
+        std::str::from_utf8(&found.1).ok()
+    }
+}
+
+/// The answer broke off.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the answer broke off")]
+pub struct Broken;
+
+/// Why there was no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NoAnswer {
+    /// No connection.
+    #[error("no connection to the server could be made")]
+    Unreachable,
+    /// It took too long.
+    #[error("the server did not answer in time")]
+    TimedOut,
+    /// It broke off, or is no HTTP.
+    #[error("the server broke off")]
+    Broken,
+    /// What was to be sent cannot be.
+    #[error("the message cannot be sent")]
+    Unsendable,
+}
+
+/// The client. A clone shares its connections.
+#[derive(Clone)]
+pub struct Upstreams(Client);
+
+impl Default for Upstreams {
+    #[expect(
+        clippy::expect_used,
+        reason = "without its TLS set-up the program is broken at the start, not later"
+    )]
+    fn default() -> Self {
+        let source = Arc::new(SystemLookUp::default());
+        let client = Client::builder()
+            .dns_resolver(Arc::new(VettedResolver { source, private_too: true }))
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(UPSTREAM_CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS)
+            .build()
+            .expect("the TLS set-up of the HTTP client is complete");
+        Self(client)
+    }
+}
+
+impl Upstreams {
+    /// Reads the URL of a server behind the gateway: `http` or `https`, also inside, but never a link-local address, where
+    /// clouds keep their credentials.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn check(text: &str) -> Result<Url, String> {
+        let wrong = |what: &str| Err(format!("the upstream {text:?} {what}"));
+        let Ok(url) = Url::parse(text) else { return wrong("is not a URL") };
+        if !matches!(url.scheme(), "http" | "https") {
+            return wrong("is neither http nor https");
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return wrong("has user information; keep it with `postern upstream set`");
+        }
+        if url.fragment().is_some() {
+            return wrong("has a fragment");
+        }
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(address.into()),
+            Some(Host::Ipv6(address)) => Some(address.into()),
+            Some(Host::Domain(_)) => None,
+            None => return wrong("has no host"),
+        };
+        if literal.is_some_and(|address| !reach(address).allowed(true)) {
+            return wrong("has an address that is never connected to");
+        }
+        Ok(url)
+    }
+
+    /// Sends a message and returns as soon as status and headers are there.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the resolver of this client judges every address it connects to"
+    )]
+    pub async fn send(
+        &self,
+        url: &Url,
+        forward: Forward,
+        credential: Option<UpstreamCredential>,
+    ) -> Result<Streamed, NoAnswer> {
+        let method = Method::from_bytes(forward.method.as_bytes()).map_err(|_| NoAnswer::Unsendable)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in forward.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoAnswer::Unsendable)?;
+            let value = HeaderValue::from_bytes(&value).map_err(|_| NoAnswer::Unsendable)?;
+            headers.append(name, value);
+        }
+        if let Some(UpstreamCredential { header, value }) = credential {
+            headers.insert(header, value);
+        }
+        let mut request = self.0.request(method, url.clone()).headers(headers);
+        if !forward.body.is_empty() {
+            request = request.body(forward.body);
+        }
+        let response = match tokio::time::timeout(forward.patience, request.send()).await {
+            Err(_) => return Err(NoAnswer::TimedOut),
+            Ok(Err(error)) if error.is_connect() => return Err(NoAnswer::Unreachable),
+            Ok(Err(error)) if error.is_timeout() => return Err(NoAnswer::TimedOut),
+            Ok(Err(_)) => return Err(NoAnswer::Broken),
+            Ok(Ok(response)) => response,
+        };
+        let headers = response.headers().iter();
+        Ok(Streamed {
+            status: response.status().as_u16(),
+            headers: headers
+                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+                .collect(),
+            body: response.bytes_stream().map_err(|_| Broken).boxed(),
+        })
+    }
+}
