@@ -355,6 +355,8 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
     })
     .client_request_timeout(HEADER_TIMEOUT)
     .client_disconnect_timeout(Duration::from_secs(1))
+    // A client that closes has gone: a call of its that runs through the gateway ends there too.
+    .h1_allow_half_closed(false)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_GRACE.as_secs())
     .disable_signals();

@@ -61,6 +61,8 @@ pub enum Verdict {
     Quarantined,
     /// An administrator has closed the tool.
     Blocked,
+    /// The caller's token is for other tools only.
+    NotForThisToken,
     /// No such method goes through.
     UnknownMethod,
 }
@@ -76,6 +78,7 @@ impl Verdict {
             Self::UnknownTool => "tool_unknown",
             Self::Quarantined => "tool_quarantined",
             Self::Blocked => "tool_blocked",
+            Self::NotForThisToken => "token_for_other_tools",
             Self::UnknownMethod => "method_unknown",
         }
     }

@@ -54,7 +54,9 @@ pub const fn kinds(detector: Detector) -> &'static [AuditKind] {
         Detector::MassRegistration => &[AuditKind::ClientRegistered],
         Detector::ConsentBurst => &[AuditKind::ConsentAllowed],
         Detector::DocumentChange => &[AuditKind::ClientDocumentChanged],
-        Detector::ManyDenials => &[AuditKind::ConsentDenied, AuditKind::ClientAuthenticationFailed],
+        Detector::ManyDenials => {
+            &[AuditKind::ConsentDenied, AuditKind::ClientAuthenticationFailed, AuditKind::CallRefused]
+        }
         Detector::WrongServer => &[AuditKind::TokenMisdirected],
         Detector::TwoNetworks => &[AuditKind::GrantMoved],
         Detector::TokenVolume | Detector::CallVolume => &[AuditKind::GrantBusy],

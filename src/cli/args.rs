@@ -16,7 +16,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
-pub(super) use gateway::{ToolCommand, UpstreamCommand};
+pub(super) use gateway::{GrantTokenArgs, ToolCommand, UpstreamCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
@@ -320,6 +320,8 @@ pub(super) enum GrantCommand {
         #[arg(long)]
         ended: bool,
     },
+    /// Make a token for a client without OAuth; it is printed once, and ends like every other approval.
+    Create(GrantTokenArgs),
     /// End approvals: every token under them is dead within a second.
     Revoke(RevokeArgs),
 }

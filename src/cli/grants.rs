@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::args::{GrantCommand, RevokeArgs};
+use super::args::{GrantCommand, GrantTokenArgs, RevokeArgs};
 use super::output::{CliError, Said, moment};
 use crate::flow::access::{self, Access, Target};
 use crate::flow::core::{Caller, Core};
+use crate::flow::grant_tokens::{self, NewGrantToken};
 
 pub(super) async fn run(core: &Core, command: GrantCommand) -> Result<Said, CliError> {
     match command {
@@ -17,8 +18,34 @@ pub(super) async fn run(core: &Core, command: GrantCommand) -> Result<Said, CliE
             let columns = ["id", "user", "client_name", "resource", "scopes", "last_used_at", "expires_at"];
             Ok(Said::list(found.iter().map(approval).collect(), &columns))
         }
+        GrantCommand::Create(args) => create(core, args).await,
         GrantCommand::Revoke(args) => revoke(core, args).await,
     }
+}
+
+async fn create(core: &Core, args: GrantTokenArgs) -> Result<Said, CliError> {
+    let new = NewGrantToken {
+        user: args.user,
+        resource: args.resource.clone(),
+        name: args.name.clone(),
+        scopes: args.scopes,
+        tools: args.tools,
+        ttl: args.ttl,
+    };
+    let (grant, secret) = grant_tokens::create(core, &Caller::command_line(), new).await?;
+    let mut said = Said::thing(json!({
+        "id": grant.id.to_string(),
+        "client_id": grant.client_id.as_str(),
+        "scopes": grant.scopes.iter().collect::<Vec<_>>(),
+        "expires_at": moment(Some(grant.expires_at)),
+        "token": secret.expose(),
+    }));
+    said.lines.push(format!(
+        "The token is not shown again. With Claude Code: claude mcp add --transport http NAME {} --header \"Authorization: Bearer TOKEN\"",
+        args.resource
+    ));
+    said.lines.push(format!("To end it: postern grant revoke --id {}", grant.id));
+    Ok(said)
 }
 
 async fn revoke(core: &Core, args: RevokeArgs) -> Result<Said, CliError> {

@@ -17,16 +17,19 @@ use super::live::View;
 use crate::account::call::decide;
 pub use crate::account::call::{Ask, Verdict};
 use crate::account::cut::Hold;
-use crate::crypto::access_token::AccessTokenClaims;
+use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::gateway::SealedCredential;
 use crate::storage::{audit, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::grant::Grant;
 use crate::types::id::{GrantId, ResourceId, UserId};
-use crate::types::policy::{CALLS_A_MINUTE, CALLS_AT_ONCE, UPSTREAM_FAILURES, UPSTREAM_REST, USAGE_ROOM};
+use crate::types::policy::{
+    CALLS_A_MINUTE, CALLS_AT_ONCE, NOTE_USE, UPSTREAM_FAILURES, UPSTREAM_REST, USAGE_ROOM,
+};
 use crate::types::resource::Resource;
 use crate::types::time::Timestamp;
+use crate::types::token::{Token, TokenDigest, TokenKind};
 use crate::types::tool::Tool;
 
 /// A server behind the gateway, as this node knows it.
@@ -77,8 +80,12 @@ pub fn find(core: &Core, slug: &str) -> Option<Arc<Route>> {
 pub struct Pass {
     /// What their token says.
     pub claims: AccessTokenClaims,
-    /// The token's place in the status lists.
+    /// The token's place in the status lists; one that is none for a grant token.
     index: i64,
+    /// The grant token, where it is one.
+    token: Option<TokenDigest>,
+    /// The tools that it may call; all that its scopes allow when absent.
+    tools: Option<Vec<String>>,
 }
 
 /// Why somebody is not let in.
@@ -99,11 +106,14 @@ pub enum Stop {
 pub fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     let now = core.now();
     let view = core.live.fresh_view(now).map_err(Stop::Fault)?;
+    if let Some(token) = Token::parse(TokenKind::Grant, token) {
+        return admit_grant_token(core, &view, route, token.digest(), now);
+    }
     let claims = core.claims(&view, token, now).map_err(|_| Stop::Invalid)?;
     let claims = AccessTokenClaims::read(claims).map_err(|_| Stop::Invalid)?;
     super::usage::presented(core, &view, &route.resource.uri, &claims, now);
     let index = status_index(core, &claims).ok_or(Stop::Invalid)?;
-    let pass = Pass { claims, index };
+    let pass = Pass { claims, index, token: None, tools: None };
     let meant =
         pass.claims.iss == core.policy.issuer.as_str() && pass.claims.aud == route.resource.uri.as_str();
     if !meant || view.revoked.contains_key(&index) {
@@ -116,14 +126,83 @@ pub fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     Ok(pass)
 }
 
+fn admit_grant_token(
+    core: &Core,
+    view: &View,
+    route: &Route,
+    digest: TokenDigest,
+    now: Timestamp,
+) -> Result<Pass, Stop> {
+    let known = view.grant_tokens.get(&digest).ok_or(Stop::Invalid)?;
+    let grant = &known.grant;
+    let person = grant.user_id.ok_or(Stop::Invalid)?;
+    let claims = AccessTokenClaims {
+        iss: core.policy.issuer.as_str().to_owned(),
+        sub: person.to_string(),
+        aud: route.resource.uri.to_string(),
+        exp: grant.expires_at.seconds(),
+        iat: grant.created_at.seconds(),
+        jti: known.id,
+        client_id: grant.client_id.clone(),
+        scope: grant.scopes.clone(),
+        grant_id: grant.id,
+        auth_time: None,
+        acr: None,
+        amr: Vec::new(),
+        status: Status { status_list: StatusReference { idx: NO_PLACE, uri: String::new() } },
+    };
+    if grant.resource_id != route.resource.id {
+        core.usage.misdirected(
+            route.resource.id,
+            grant.id,
+            (&claims.sub, &claims.client_id),
+            "another server",
+        );
+        return Err(Stop::Invalid);
+    }
+    if now >= grant.expires_at {
+        return Err(Stop::Invalid);
+    }
+    // Nobody signs in with it or approves it anew, so that what asks for either ends it.
+    match hold::hold_on(view, grant, Some(grant.created_at), now) {
+        None => {}
+        Some(_) if hold::is_stopped(view, &claims, now) => return Err(Stop::Stopped),
+        Some(_) => return Err(Stop::Invalid),
+    }
+    core.usage.checked(grant.id, &claims.sub, &claims.client_id, now);
+    Ok(Pass { claims, index: NO_PLACE, token: Some(digest), tools: known.tools.clone() })
+}
+
+/// Notes that a grant token is used, now and then: nothing is ever issued under it that would tell.
+///
+/// # Errors
+/// A fault.
+pub async fn note_use(core: &Core, caller: &Caller, pass: &Pass) -> Result<(), Fault> {
+    let now = core.now();
+    let view = core.live.view();
+    let known = pass.token.as_ref().and_then(|digest| view.grant_tokens.get(digest));
+    if !known.is_some_and(|known| core.traffic.is_worth_noting(known.grant.id, now)) {
+        return Ok(());
+    }
+    let (id, address) = (pass.claims.grant_id, caller.address.clone());
+    Ok(core.store.write(move |tx| grants::mark_used(tx, id, address.as_deref(), now)).await?)
+}
+
+/// No token of ours has this place.
+const NO_PLACE: i64 = -1;
+
 /// Whether somebody who was let in still counts, as this node knows it: nothing of theirs was cut since. A token that has had
 /// its time is not asked for again while a call runs; [`stands`] is.
 #[must_use]
 pub fn is_held(core: &Core, pass: &Pass) -> bool {
     let now = core.now();
-    core.live
-        .fresh_view(now)
-        .is_ok_and(|view| !view.revoked.contains_key(&pass.index) && !is_cut(&view, &pass.claims, now))
+    let Ok(view) = core.live.fresh_view(now) else { return false };
+    if let Some(digest) = &pass.token {
+        return view.grant_tokens.get(digest).is_some_and(|known| {
+            hold::hold_on(&view, &known.grant, Some(known.grant.created_at), now).is_none()
+        });
+    }
+    !view.revoked.contains_key(&pass.index) && !is_cut(&view, &pass.claims, now)
 }
 
 /// Whether a token has had its time.
@@ -149,6 +228,11 @@ pub async fn stands(core: &Core, pass: &Pass) -> bool {
 #[must_use]
 pub fn judge(pass: &Pass, route: &Route, ask: Ask<'_>) -> Verdict {
     let tool = if let Ask::Tool(name) = ask { route.tools.get(name) } else { None };
+    if let (Ask::Tool(name), Some(tools)) = (ask, &pass.tools)
+        && !tools.iter().any(|tool| tool == name)
+    {
+        return Verdict::NotForThisToken;
+    }
     decide(ask, &pass.claims.scope, &route.resource.scopes, tool)
 }
 
@@ -205,7 +289,22 @@ pub async fn record(core: &Core, event: AuditEvent) -> Result<(), Fault> {
 #[derive(Debug, Default)]
 pub struct Traffic {
     grants: Mutex<HashMap<GrantId, Flow>>,
+    noted: Mutex<HashMap<GrantId, Timestamp>>,
     servers: Mutex<HashMap<ResourceId, Health>>,
+}
+
+impl Traffic {
+    fn is_worth_noting(&self, grant: GrantId, now: Timestamp) -> bool {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.len() >= USAGE_ROOM {
+            noted.retain(|_, at| now.since(*at) < NOTE_USE);
+        }
+        let worth = noted.get(&grant).is_none_or(|at| now.since(*at) >= NOTE_USE);
+        if worth {
+            noted.insert(grant, now);
+        }
+        worth
+    }
 }
 
 #[derive(Debug)]

@@ -14,14 +14,18 @@ use crate::account::cut::{kills_before, stops};
 use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
-use crate::storage::{StoreError, Tx, access_tokens, cuts, gateway, generations, keys, resources};
+use crate::storage::grant_tokens::GrantToken;
+use crate::storage::{
+    StoreError, Tx, access_tokens, cuts, gateway, generations, grant_tokens, keys, resources,
+};
 use crate::types::admin::ADMIN_API;
 use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
-use crate::types::policy::{CHANGE_STALE, CUT_SETTLES};
+use crate::types::policy::{CHANGE_STALE, CUT_SETTLES, MAX_GRANT_TOKEN_TTL};
 use crate::types::resource::Resource;
 use crate::types::resource_uri::ResourceUri;
 use crate::types::time::Timestamp;
+use crate::types::token::TokenDigest;
 
 /// One consistent view.
 pub struct View {
@@ -39,6 +43,8 @@ pub struct View {
     pub documents: Arc<Documents>,
     /// Places of revoked tokens that would otherwise still work, with their ends.
     pub revoked: Arc<HashMap<i64, Timestamp>>,
+    /// Tokens for clients without OAuth, by digest.
+    pub grant_tokens: Arc<HashMap<TokenDigest, GrantToken>>,
     /// The cuts that are rules now; [`super::hold`] reads them.
     pub cuts: Arc<Vec<Cut>>,
     /// For each of them, the places of the tokens it holds.
@@ -138,8 +144,8 @@ pub async fn load(
     policy: &crate::types::policy::Policy,
     now: Timestamp,
 ) -> Result<View, Fault> {
-    let oldest = now.minus(policy.refresh_token_max_ttl);
-    let (generations, keys, list, tools, credentials, revoked, (cuts, held)) = store
+    let oldest = oldest_cut(policy, now);
+    let (generations, keys, list, tools, credentials, revoked, tokens, (cuts, held)) = store
         .read(move |tx| {
             Ok((
                 generations::all(tx)?,
@@ -148,6 +154,7 @@ pub async fn load(
                 gateway::tools(tx)?,
                 gateway::credentials(tx)?,
                 access_tokens::revoked(tx, now)?,
+                grant_tokens::live(tx, now)?,
                 rules(tx, oldest, now)?,
             ))
         })
@@ -161,9 +168,15 @@ pub async fn load(
         routes: Arc::new(routes(&list, tools, credentials)),
         resources: Arc::new(by_key(list)),
         revoked: Arc::new(revoked.into_iter().collect()),
+        grant_tokens: Arc::new(by_digest(tokens)),
         cuts: Arc::new(cuts),
         held: Arc::new(held),
     })
+}
+
+/// Since when a cut may still be about something that lives.
+fn oldest_cut(policy: &crate::types::policy::Policy, now: Timestamp) -> Timestamp {
+    now.minus(policy.refresh_token_max_ttl.max(MAX_GRANT_TOKEN_TTL))
 }
 
 /// The cuts in force, and the tokens that they hold.
@@ -207,7 +220,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
     let old = core.live.view();
     let seen = old.generations;
     let settling = is_settling(&old.cuts, now);
-    let oldest = now.minus(core.policy.refresh_token_max_ttl);
+    let oldest = oldest_cut(&core.policy, now);
     let news = core
         .store
         .read(move |tx| {
@@ -221,7 +234,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             let revoked = if current.revocations == seen.revocations {
                 None
             } else {
-                Some(access_tokens::revoked(tx, now)?)
+                Some((access_tokens::revoked(tx, now)?, grant_tokens::live(tx, now)?))
             };
             let unmoved = current.revocations == seen.revocations && !settling;
             let rules = if unmoved { None } else { Some(rules(tx, oldest, now)?) };
@@ -246,6 +259,10 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             Some(records) => Arc::new(KeyRing::open(&records, &core.master)?),
             None => Arc::clone(&old.keys),
         };
+        let (places, tokens): (Option<HashMap<_, _>>, _) = match revoked {
+            None => (None, None),
+            Some((places, tokens)) => (Some(places.into_iter().collect()), Some(by_digest(tokens))),
+        };
         let next = Arc::new(View {
             generations: current,
             jwks: rendered(&keys, now),
@@ -253,8 +270,8 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             documents: documents.unwrap_or_else(|| Arc::clone(&old.documents)),
             resources,
             routes,
-            revoked: revoked
-                .map_or_else(|| Arc::clone(&old.revoked), |all| Arc::new(all.into_iter().collect())),
+            revoked: places.map_or_else(|| Arc::clone(&old.revoked), Arc::new),
+            grant_tokens: tokens.map_or_else(|| Arc::clone(&old.grant_tokens), Arc::new),
             cuts,
             held,
         });
@@ -277,6 +294,10 @@ const fn is_older(a: &Generations, b: &Generations) -> bool {
 
 fn rendered(keys: &KeyRing, now: Timestamp) -> (bytes::Bytes, Option<Timestamp>) {
     (keys.jwks(now).into(), keys.next_removal(now))
+}
+
+fn by_digest(tokens: Vec<GrantToken>) -> HashMap<TokenDigest, GrantToken> {
+    tokens.into_iter().map(|token| (token.digest, token)).collect()
 }
 
 fn by_key(list: Vec<Resource>) -> HashMap<String, Resource> {

@@ -26,6 +26,7 @@ pub mod factors;
 pub mod failure;
 pub mod federation;
 pub mod gateway;
+pub mod grant_tokens;
 pub mod hold;
 pub mod inactivity;
 pub mod introspect;

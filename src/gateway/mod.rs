@@ -93,6 +93,9 @@ pub async fn serve(
         Err(Stop::Stopped) => return answer::stopped(),
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
+    if let Err(fault) = gateway::note_use(&core, &from.0, &pass).await {
+        return reply::fault(&fault, &from.0);
+    }
     let arrived = Arrived { core: core.into_inner(), caller: from.0, slug, route, pass };
     match *request.method() {
         actix_web::http::Method::POST => arrived.post(&request, payload).await,
@@ -244,6 +247,7 @@ impl Arrived {
             Verdict::Blocked => {
                 params(format!("The tool {name} is closed by an administrator of this gateway."))
             }
+            Verdict::NotForThisToken => params(format!("This token is not for the tool {name}.")),
             Verdict::UnknownMethod | Verdict::Allowed(_) => {
                 let status = if message.is_stateless(version) { StatusCode::NOT_FOUND } else { ok };
                 let text = format!("The gateway does not let {} through.", message.method);

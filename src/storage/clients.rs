@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use super::dialect::on_either;
 use super::error::StoreError;
+use super::generations::{Topic, bump};
 use super::row::{digest, json, moment, need, to_json};
 use super::schema::{client, client_document};
 use super::store::Tx;
@@ -201,6 +202,7 @@ pub fn set_disabled(
             client::updated_at.eq(now.micros()),
         ))
         .execute(tx.connection())?;
+    bump(tx, Topic::Revocations);
     Ok(())
 }
 

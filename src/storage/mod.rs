@@ -23,6 +23,7 @@ pub mod factors;
 pub mod families;
 pub mod gateway;
 pub mod generations;
+pub mod grant_tokens;
 pub mod grants;
 pub mod identities;
 pub mod inactivity;

@@ -445,3 +445,12 @@ diesel::table! {
         created_at -> BigInt,
     }
 }
+diesel::table! {
+    grant_token (grant_id) {
+        grant_id -> Text,
+        id -> Text,
+        digest -> Binary,
+        tools -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}

@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 
 use super::error::StoreError;
+use super::generations::{Topic, bump};
 use super::row::{json, moment, need, to_json};
 use super::schema::{session, sign_in_step, users};
 use super::sessions;
@@ -129,6 +130,8 @@ pub fn set_disabled(
     if disabled_at.is_some() {
         end_sessions(tx, id)?;
     }
+    // Tokens that rest on the person alone stop counting, or count again.
+    bump(tx, Topic::Revocations);
     Ok(())
 }
 

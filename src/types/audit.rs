@@ -175,6 +175,8 @@ events! {
     IdentityRefused = "identity.refused",
     /// An identity provider does not know somebody any more; their sign-ins and tokens ended.
     IdentityEnded = "identity.ended",
+    /// A token for a client without OAuth was made.
+    GrantTokenMade = "grant_token.made",
     /// A call that may change something is about to be forwarded to a server behind the gateway.
     CallBegun = "call.begun",
     /// A call through the gateway is over; `outcome` says how.

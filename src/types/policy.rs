@@ -68,6 +68,8 @@ fixed! {
     UPSTREAM_FAILURES: usize = 5;
     /// Time for which a server behind the gateway that fails is left alone.
     UPSTREAM_REST: Duration = Duration::from_secs(5);
+    /// Longest life of a token for a client without OAuth.
+    MAX_GRANT_TOKEN_TTL: Duration = Duration::from_secs(365 * 86_400);
     /// How often an open stream is looked at, beside whenever something was cut.
     STREAM_LOOK: Duration = Duration::from_millis(500);
     /// Longest time a list that went through the gateway may be kept by a client.

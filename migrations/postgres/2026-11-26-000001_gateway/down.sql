@@ -1,2 +1,3 @@
+DROP TABLE grant_token;
 DROP TABLE upstream_credential;
 DROP TABLE tool;

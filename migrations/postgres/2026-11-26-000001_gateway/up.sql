@@ -21,3 +21,12 @@ CREATE TABLE upstream_credential (
     sealed_value BYTEA NOT NULL,
     created_at BIGINT NOT NULL
 );
+
+-- Tokens for clients without OAuth: each rests on an approval of its own.
+CREATE TABLE grant_token (
+    grant_id TEXT NOT NULL PRIMARY KEY REFERENCES access_grant (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    digest BYTEA NOT NULL UNIQUE,
+    tools TEXT,
+    created_at BIGINT NOT NULL
+);

@@ -1,7 +1,10 @@
 //! The gateway: what it shows to the servers behind it, and their tools.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
+use crate::types::duration;
 use crate::types::tool::ToolClass;
 
 #[derive(Subcommand, Debug)]
@@ -29,6 +32,29 @@ pub(in crate::cli) struct CredentialArgs {
     /// Read a value; it goes into the header of this name, such as X-Api-Key.
     #[arg(long, value_name = "NAME", group = "kind")]
     pub(in crate::cli) header: Option<String>,
+}
+
+/// A token to be made for a client without OAuth.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct GrantTokenArgs {
+    /// For whom, by e-mail.
+    #[arg(long, value_name = "EMAIL")]
+    pub(in crate::cli) user: String,
+    /// At which server behind the gateway.
+    #[arg(long, value_name = "URI")]
+    pub(in crate::cli) resource: String,
+    /// What it is for: the name of a client or of a machine.
+    #[arg(long)]
+    pub(in crate::cli) name: String,
+    /// What it allows; may be repeated. What the server gives by default unless given.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(in crate::cli) scopes: Vec<String>,
+    /// A tool that it may call; may be repeated. All that its scopes allow unless given.
+    #[arg(long = "tool", value_name = "NAME")]
+    pub(in crate::cli) tools: Vec<String>,
+    /// How long it lives, such as 30d.
+    #[arg(long, value_name = "SPAN", default_value = "90d", value_parser = duration::parse)]
+    pub(in crate::cli) ttl: Duration,
 }
 
 #[derive(Subcommand, Debug)]
