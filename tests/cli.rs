@@ -358,3 +358,79 @@ fn papers_are_printed_without_any_configuration() {
         assert!(ended.stdout.contains(part), "{line}: {}", ended.stdout);
     }
 }
+
+#[test]
+fn a_clients_configuration_is_moved_behind_the_gateway() {
+    let house = House::new();
+    let path = |name: &str| house.folder.path().join(name);
+    let before = r#"{"mcpServers":{
+        "notes":{"type":"http","url":"http://127.0.0.1:9/mcp","headers":{"Authorization":"Bearer very-secret-key"}},
+        "files":{"command":"npx","args":["files"],"env":{"TOKEN":"another-secret"}}
+    },"theme":"dark"}"#;
+    std::fs::write(path("mcp.json"), before).unwrap();
+    let tried = house.run("import mcp.json --json");
+    assert!(!tried.stdout.contains("very-secret-key"));
+    assert_eq!((tried.json()["moved"].as_u64(), tried.json()["left"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(house.run("resource list --json").json().as_array().unwrap().len(), 0, "nothing was done");
+    let done = house.run("import mcp.json --out new.json --json").json();
+    assert_eq!(done["servers"].as_array().unwrap().len(), 2);
+    let after: Value = serde_json::from_str(&std::fs::read_to_string(path("new.json")).unwrap()).unwrap();
+    let moved = &after["mcpServers"]["notes"];
+    assert_eq!(moved["url"], "http://127.0.0.1:8080/mcp/notes");
+    assert!(moved.get("headers").is_none() && after["theme"] == "dark");
+    assert_eq!(
+        after["mcpServers"]["files"]["env"]["TOKEN"], "another-secret",
+        "what is left is left as it is"
+    );
+    assert_eq!(std::fs::read_to_string(path("mcp.json")).unwrap(), before, "nothing is lost");
+    let servers = house.run("resource list --json").json();
+    assert_eq!(servers[0]["upstream"], "http://127.0.0.1:9/mcp");
+    let database = std::fs::read(path("postern-data/postern.db")).unwrap();
+    assert!(!database.windows(15).any(|part| part == b"very-secret-key"));
+    assert_eq!(
+        house.run("import mcp.json --out new.json --json").code,
+        2,
+        "a file that is there is not written over"
+    );
+    let again = house.run("import mcp.json --out newer.json --json").json();
+    assert_eq!((again["moved"].as_u64(), again["written"].is_null()), (Some(0), true), "it is there already");
+    std::fs::write(path("codex.toml"), "[mcp_servers.mail]\nurl = \"http://127.0.0.1:9/mail\"\nhttp_headers = { X-Key = \"very-secret-key\" }\n").unwrap();
+    house.run("import codex.toml --out codex-new.toml --json").json();
+    let text = std::fs::read_to_string(path("codex-new.toml")).unwrap();
+    assert!(text.contains("/mcp/mail") && !text.contains("very-secret-key"), "{text}");
+    std::fs::write(path("empty.json"), "{}").unwrap();
+    assert_eq!(house.run("import empty.json").code, 2);
+    assert_eq!(house.run("import missing.json").code, 1);
+}
+
+#[test]
+fn the_gateway_is_managed() {
+    let house = House::new();
+    house.add_ada();
+    let uri = "http://127.0.0.1:8080/mcp/notes";
+    let added = house.run(&format!(
+        "resource add {uri} --name Notes --slug notes --upstream http://127.0.0.1:9/mcp --json"
+    ));
+    assert_eq!(added.json()["scopes"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        house.run(&format!("resource add {uri}x --name X --slug x --upstream ftp://h/ --json")).code,
+        2
+    );
+    assert_eq!(
+        house.run_with(&format!("upstream set {uri} --header X-Key --json"), "a-secret-key").json()["set"],
+        true
+    );
+    assert_eq!(house.run_with(&format!("upstream set {uri} --header Host"), "a-secret-key").code, 2);
+    assert_eq!(house.run(&format!("upstream set {uri}")).code, 2, "one of the kinds has to be named");
+    assert_eq!(house.run(&format!("upstream clear {uri} --json")).json()["cleared"], true);
+    assert_eq!(house.run(&format!("tool list {uri} --json")).json().as_array().unwrap().len(), 0);
+    assert_eq!(house.run(&format!("tool approve {uri} never --class read")).code, 1);
+    assert_eq!(house.run(&format!("tool approve {uri} x --class harmless")).code, 2);
+    let made = house
+        .run(&format!("grant create --user ada@example.com --resource {uri} --name laptop --json"))
+        .json();
+    assert!(made["token"].as_str().unwrap().starts_with("pst_gt_"));
+    let listed = house.run("grant list --user ada@example.com --json").json();
+    assert_eq!((&listed[0]["id"], &listed[0]["client_name"]), (&made["id"], &Value::from("laptop")));
+    house.run(&format!("grant revoke --id {} --json", made["id"].as_str().unwrap())).json();
+}

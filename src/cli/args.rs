@@ -16,7 +16,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
-pub(super) use gateway::{GrantTokenArgs, ToolCommand, UpstreamCommand};
+pub(super) use gateway::{GrantTokenArgs, ImportArgs, ToolCommand, UpstreamCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
@@ -66,6 +66,8 @@ pub(super) enum Command {
     /// Tools of the MCP servers behind the gateway.
     #[command(subcommand)]
     Tool(ToolCommand),
+    /// Move the MCP servers of a client's configuration behind the gateway, and their keys into the vault.
+    Import(ImportArgs),
     /// Who may be granted what at an MCP server.
     #[command(subcommand)]
     Role(RoleCommand),

@@ -14,6 +14,7 @@ mod gateway;
 mod grants;
 mod health;
 mod idp;
+mod import;
 mod inactivity;
 mod keys;
 mod operations;
@@ -99,6 +100,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
         Command::Upstream(command) => gateway::upstream(&open(&config).await?, command).await?,
         Command::Tool(command) => gateway::tool(&open(&config).await?, command).await?,
+        Command::Import(args) => import::run(&open(&config).await?, args).await?,
         Command::Role(command) => roles::run(&open(&config).await?, command).await?,
         Command::Client(command) => clients::run(&open(&config).await?, command).await?,
         Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,

@@ -87,6 +87,12 @@ impl CliError {
         }
     }
 
+    /// What it says.
+    pub(super) fn text(self) -> String {
+        let (Self::Usage(text) | Self::Failed(text)) = self;
+        text
+    }
+
     /// Says on stderr, in one line, what and what to do; a program gets it as JSON too.
     pub(super) fn print(&self, as_json: bool) {
         let (Self::Usage(text) | Self::Failed(text)) = self;

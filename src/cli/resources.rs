@@ -32,13 +32,6 @@ pub(super) async fn run(core: &Core, command: ResourceCommand) -> Result<Said, C
     }
 }
 
-/// The permissions of a server behind the gateway, unless others are given: one for each class of tools.
-const GATED: [&str; 3] = [
-    "tools:read=Look things up with its tools",
-    "tools:write=Change things with its tools",
-    "tools:delete=Delete things with its tools",
-];
-
 async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said, CliError> {
     let uri = ResourceUri::parse(&args.uri).map_err(CliError::Usage)?;
     // What stands behind the gateway is asked by the gateway, with what the vault shows.
@@ -63,8 +56,12 @@ async fn add(core: &Core, caller: &Caller, args: NewResourceArgs) -> Result<Said
         args.scopes.iter().map(|scope| described(scope)).collect()
     };
     if gated && scopes.is_empty() {
-        scopes = GATED.iter().map(|scope| described(scope)).collect();
-        scopes.iter_mut().take(1).for_each(|scope| scope.default = args.default_scopes.is_empty());
+        scopes = resources::gated_scopes();
+        if !args.default_scopes.is_empty() {
+            for scope in &mut scopes {
+                scope.default = false;
+            }
+        }
     }
     for name in &args.default_scopes {
         let found = scopes.iter_mut().find(|scope| scope.name == *name);

@@ -15,7 +15,7 @@ use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId};
 use crate::types::key::SigningAlg;
 use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_LISTED_CLIENTS};
-use crate::types::resource::{ClientRule, Resource, ResourceScope};
+use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
 use crate::types::token::{Token, TokenKind};
@@ -129,6 +129,23 @@ fn check(new: &NewResource) -> Result<(), OrderError> {
         return Err(OrderError::Bad("a slug has 1 to 64 of a-z, 0-9 and -".to_owned()));
     }
     Ok(())
+}
+
+/// The permissions of a server behind the gateway, unless others are given: one for each class of tools, and the one that
+/// only reads is what clients get that ask for none.
+#[must_use]
+pub fn gated_scopes() -> Vec<ResourceScope> {
+    let scope = |name: &str, description: &str, risk| ResourceScope {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        risk,
+        default: risk == Risk::Reads,
+    };
+    vec![
+        scope("tools:read", "Look things up with its tools", Risk::Reads),
+        scope("tools:write", "Change things with its tools", Risk::Changes),
+        scope("tools:delete", "Delete things with its tools", Risk::Deletes),
+    ]
 }
 
 fn check_name(name: &str) -> Result<(), OrderError> {

@@ -1,5 +1,6 @@
 //! The gateway: what it shows to the servers behind it, and their tools.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -55,6 +56,16 @@ pub(in crate::cli) struct GrantTokenArgs {
     /// How long it lives, such as 30d.
     #[arg(long, value_name = "SPAN", default_value = "90d", value_parser = duration::parse)]
     pub(in crate::cli) ttl: Duration,
+}
+
+/// A client's configuration to be moved behind the gateway.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ImportArgs {
+    /// The configuration of Claude Code, Cursor or VS Code (JSON), or of Codex (TOML).
+    pub(in crate::cli) file: PathBuf,
+    /// Do it, and write the configuration without its keys here. Without this nothing is changed.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) out: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
