@@ -13,7 +13,7 @@ use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::hold::{self, is_cut};
 use super::introspect::status_index;
-use super::live::View;
+use super::live::{self, View};
 use crate::account::call::decide;
 pub use crate::account::call::{Ask, Verdict};
 use crate::account::cut::Hold;
@@ -99,11 +99,25 @@ pub enum Stop {
     Fault(Fault),
 }
 
-/// Lets somebody in by an access token for this server. No database is read.
+/// Lets somebody in by a token for this server. No database is read, but for a grant token that is not known: it may have
+/// been made a moment ago.
 ///
 /// # Errors
 /// See [`Stop`].
-pub fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
+pub async fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
+    let first = admit_now(core, route, token);
+    let unknown = || {
+        let parsed = Token::parse(TokenKind::Grant, token);
+        parsed.is_some_and(|token| !core.live.view().grant_tokens.contains_key(&token.digest()))
+    };
+    if !matches!(first, Err(Stop::Invalid)) || !unknown() {
+        return first;
+    }
+    live::refresh(core).await.map_err(Stop::Fault)?;
+    admit_now(core, route, token)
+}
+
+fn admit_now(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     let now = core.now();
     let view = core.live.fresh_view(now).map_err(Stop::Fault)?;
     if let Some(token) = Token::parse(TokenKind::Grant, token) {

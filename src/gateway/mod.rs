@@ -87,7 +87,7 @@ pub async fn serve(
         return answer::plain(StatusCode::BAD_REQUEST, "invalid_request", text);
     }
     let Some(token) = bearer(&request) else { return answer::no_token(issuer, &slug, &route) };
-    let pass = match gateway::admit(&core, &route, token) {
+    let pass = match gateway::admit(&core, &route, token).await {
         Ok(pass) => pass,
         Err(Stop::Invalid) => return answer::bad_token(issuer, &slug, &route),
         Err(Stop::Stopped) => return answer::stopped(),

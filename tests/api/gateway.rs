@@ -618,6 +618,11 @@ async fn a_client_without_oauth_comes_in_with_a_grant_token() {
     assert_eq!(world.call(&token, "add").await.status, 200);
     assert_eq!(world.call(&token, "wipe").await.status, 403);
     assert!(!world.node.database().holds(&token), "only a digest is kept");
+    // Another node has not heard of the newest one, and lets it in all the same.
+    let other = world.node.second();
+    let (_, newest) = world.grant_token(|_| {}).await;
+    let there = other.request("POST", &format!("{}/mcp/notes", other.base)).bearer_auth(&newest);
+    assert_eq!(Answer::of(there.json(&message("ping", json!({})))).await.status, 200);
     let ended = world.ended(1).await;
     assert_eq!(ended[0].grant_id.unwrap().to_string(), id, "every call is a person's");
     assert!(ended[0].user_id.is_some());
