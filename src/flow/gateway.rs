@@ -43,6 +43,14 @@ pub struct Route {
     pub(super) credential: Option<SealedCredential>,
 }
 
+impl Route {
+    /// What the server is shown: of which kind, and in which header. Never the secret.
+    #[must_use]
+    pub fn shows(&self) -> Option<(&str, &str)> {
+        self.credential.as_ref().map(|sealed| (sealed.kind.as_str(), sealed.header.as_str()))
+    }
+}
+
 /// The servers behind the gateway, by slug.
 #[must_use]
 pub fn routes(

@@ -14,6 +14,7 @@ mod search;
 mod server_forms;
 mod servers;
 mod sessions;
+mod tools;
 mod who;
 
 use actix_web::http::StatusCode;

@@ -18,6 +18,7 @@ use postern::types::policy::{CALLS_A_MINUTE, MAX_CALL, UPSTREAM_FAILURES};
 use postern::types::resource::{ResourceScope, Risk};
 use postern::types::secret::Secret;
 use postern::types::tool::{ToolClass, ToolState};
+use postern::types::user::Role;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -708,4 +709,52 @@ async fn a_grant_token_gives_nothing_that_its_person_may_not_have() {
     assert!(matches!(refused(&|_| {}).await, OrderError::Bad(_)), "no role lets them write");
     let (_, token) = world.grant_token(|new| new.scopes = vec!["notes:read".to_owned()]).await;
     assert_eq!(world.list(&token).await, ["look"]);
+}
+
+#[actix_web::test]
+async fn an_administrator_decides_about_tools_in_the_console() {
+    let world = world().await;
+    let token = world.token("notes:read").await;
+    world.list(&token).await;
+    let id = world.node.core.live.view().resource(&world.uri).unwrap().id;
+    let path = format!("/admin/servers/{id}");
+    world.node.add_person("root@example.com", "nine purple kettles").await;
+    let caller = Caller::command_line();
+    people::set_role(&world.node.core, &caller, "root@example.com", Role::Admin).await.unwrap();
+    let root = Browser::new(&world.node);
+    root.sign_in("root@example.com", "nine purple kettles").await;
+    let words = root.get(&path).await.words();
+    for expected in ["waits for you", "may be called", "x-api-key", "/mcp/notes leads to"] {
+        assert!(words.contains(expected), "{expected} in {words}");
+    }
+    assert!(!words.contains(SECRET));
+    let csrf = root.get("/account").await.form("/logout").values("csrf").remove(0).to_owned();
+    let send = async |fields: &[(&str, &str)]| {
+        let mut all = fields.to_vec();
+        all.push(("csrf", &csrf));
+        let answer = root.send(root.request("POST", &path).form(&all)).await;
+        root.follow(answer).await
+    };
+    for bad in [
+        &[("do", "approve_tools"), ("class", "read")][..],
+        &[("do", "approve_tools"), ("tool", "odd"), ("class", "harmless")],
+        &[("do", "approve_tools"), ("tool", "odd"), ("class", "said")],
+        &[("do", "approve_tools"), ("tool", "never"), ("class", "read")],
+    ] {
+        let page = send(bad).await;
+        assert!(page.status >= 400, "{bad:?}: {}", page.words());
+    }
+    assert_eq!(world.list(&token).await, ["look"], "nothing of it was done");
+    send(&[("do", "approve_tools"), ("tool", "odd"), ("class", "read")]).await;
+    assert_eq!(world.list(&token).await, ["look", "odd"]);
+    send(&[("do", "block_tools"), ("tool", "look"), ("tool", "odd")]).await;
+    assert_eq!(world.list(&token).await, Vec::<String>::new());
+    let known = tools::list(&world.node.core, &world.uri).await.unwrap();
+    let odd = known.iter().find(|tool| tool.name == "odd").unwrap();
+    assert_eq!(odd.approved_by.as_deref(), Some("root@example.com"));
+    // Whoever may not act sees no form, and a form of theirs does nothing.
+    people::set_role(&world.node.core, &caller, "root@example.com", Role::Auditor).await.unwrap();
+    assert!(!root.get(&path).await.text.contains("approve_tools"));
+    assert!(send(&[("do", "approve_tools"), ("tool", "look"), ("class", "read")]).await.status >= 400);
+    assert_eq!(world.list(&token).await, Vec::<String>::new());
 }

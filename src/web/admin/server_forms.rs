@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Desk, either};
+use super::{Desk, either, tools};
 use crate::flow::core::Core;
 use crate::flow::people::{self, OrderError};
 use crate::flow::resources::{self, ResourceChange};
@@ -37,6 +37,8 @@ pub async fn post(
                     Ok(change) => resources::set(&core, &caller, uri, change).await.map(|_| "changed"),
                     Err(why) => Err(why),
                 },
+                "approve_tools" => tools::decide(&core, &caller, uri, true, &form).await,
+                "block_tools" => tools::decide(&core, &caller, uri, false, &form).await,
                 what => match role_change(&core, what, &form).await {
                     Ok(Some(change)) => roles::change(&core, &caller, uri, change).await.map(|_| "changed"),
                     Ok(None) => return Err(desk.missing()),

@@ -6,6 +6,7 @@ use super::access::access_table;
 use super::cuts::way;
 use super::people::pairs;
 use super::server_forms::editors;
+use super::tools;
 use super::{Desk, at, either, fact, marked, said, table};
 use crate::flow::console;
 use crate::flow::core::Core;
@@ -105,6 +106,8 @@ pub async fn get(
             if resource.uri.key() != ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).unwrap_or_default() {
                 view.editors = editors(resource, who);
             }
+            let route = resource.slug.as_ref().and_then(|slug| view_now.routes.get(slug));
+            tools::show(&mut view, resource, route.map(AsRef::as_ref));
             let mut roles = table(
                 "Who may be granted what",
                 "",
