@@ -1,5 +1,6 @@
 // The console: every page of it, as an administrator sees it and as a member does not.
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { Postern } from '../interop/lib/postern.mjs';
 import { App } from './lib/app.mjs';
@@ -80,6 +81,42 @@ test('who can do one thing, and through what', async () => {
   await visitor.page.locator('#main').getByRole('link', { name: 'notes:read' }).first().click();
   assert.match(await visitor.text(), /Who may let an app do it/);
   await visitor.look('console-who');
+});
+
+test('the tools of a server behind the gateway wait for an administrator', async () => {
+  const upstream = http.createServer((request, response) => {
+    const tools = [
+      { name: 'search', description: 'Searches the archive', annotations: { readOnlyHint: true } },
+      { name: 'shell', description: 'Runs a command on the server' },
+    ].map(tool => ({ ...tool, inputSchema: { type: 'object' } }));
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } }));
+  });
+  await new Promise(resolve => upstream.listen(0, '127.0.0.1', resolve));
+  try {
+    const uri = `${postern.issuer}/mcp/archive`;
+    const back = `http://127.0.0.1:${upstream.address().port}/mcp`;
+    await postern.cli(['resource', 'add', uri, '--name', 'Archive', '--slug', 'archive', '--upstream', back]);
+    await postern.cli(['upstream', 'set', uri, '--bearer-stdin'], { input: 'a-key-of-the-archive' });
+    const { token } = await postern.cli(['grant', 'create', '--user', person.email, '--resource', uri, '--name', 'laptop']);
+    const answer = await fetch(`http://${postern.env.POSTERN_LISTEN}/mcp/archive`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }),
+    });
+    assert.deepEqual((await answer.json()).result.tools.map(({ name }) => name), ['search']);
+  } finally {
+    upstream.close();
+  }
+  await visitor.open(`${postern.issuer}/admin/servers`);
+  await visitor.page.locator('#main').getByRole('link', { name: 'Archive' }).first().click();
+  assert.match(await visitor.text(), /shell not said waits for you Runs a command on the server/);
+  await visitor.look('console-tools');
+  const form = visitor.page.locator('li.edit', { hasText: 'Let tools be called' });
+  await form.getByLabel('shell').check();
+  await form.getByLabel('What they can do').selectOption('destructive');
+  await visitor.press('Let them be called');
+  assert.match(await visitor.text(), /shell destructive may be called/);
 });
 
 test('the rule of a detector is tried before it is set', async () => {
