@@ -47,6 +47,8 @@ pub(super) struct Envelope {
     /// Of a resource.
     pub uri: Option<String>,
     pub arguments: Value,
+    /// What it says of itself beside its parameters; null where there is nothing.
+    pub meta: Value,
     /// The revision it carries.
     version: Option<String>,
 }
@@ -116,8 +118,8 @@ impl Envelope {
         if matches!(out.method.as_str(), "resources/read" | "resources/subscribe" | "resources/unsubscribe") {
             out.uri = text("uri")?;
         }
-        out.version =
-            params.get("_meta").and_then(|meta| meta.get(VERSION)).and_then(Value::as_str).map(str::to_owned);
+        out.meta = params.remove("_meta").unwrap_or_default();
+        out.version = out.meta.get(VERSION).and_then(Value::as_str).map(str::to_owned);
         out.arguments = params.remove("arguments").unwrap_or_default();
         if out.method == "tools/call" && !(out.arguments.is_object() || out.arguments.is_null()) {
             return Err(Bad::new(&out.id, code::PARAMS, "The arguments of a tool are an object"));
@@ -126,7 +128,16 @@ impl Envelope {
     }
 
     fn plain(kind: Kind, id: Value, method: String) -> Self {
-        Self { kind, id, method, name: None, uri: None, arguments: Value::Null, version: None }
+        Self {
+            kind,
+            id,
+            method,
+            name: None,
+            uri: None,
+            arguments: Value::Null,
+            meta: Value::Null,
+            version: None,
+        }
     }
 
     /// Compares what the headers repeat (MCP 2026-07-28, Standard Request Headers). `header` gives one by name; several of one

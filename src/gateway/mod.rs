@@ -4,6 +4,7 @@
 
 mod answer;
 mod envelope;
+mod first_sight;
 mod frames;
 mod listing;
 mod relay;
@@ -135,7 +136,7 @@ struct Arrived {
 }
 
 impl Arrived {
-    async fn post(self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    async fn post(mut self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
         let headers = request.headers();
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_json =
@@ -179,12 +180,22 @@ impl Arrived {
             Ok(session) => session,
             Err(answer) => return *answer,
         };
+        let headers = onward(request, session);
+        if message.method == "tools/call" && self.route.tools.is_empty() {
+            let seen =
+                first_sight::look(&self.core, &self.caller, &self.route, &headers, &message.meta).await;
+            if let Err(fault) = seen {
+                return reply::fault(&fault, &self.caller);
+            }
+            if let Some(route) = gateway::find(&self.core, &self.slug) {
+                self.route = route;
+            }
+        }
         let class = match self.judge(&message, version.as_deref()).await {
             Ok(class) => class,
             Err(answer) => return *answer,
         };
-        let forward =
-            Forward { method: "POST", headers: onward(request, session), body, patience: UPSTREAM_PATIENCE };
+        let forward = Forward { method: "POST", headers, body, patience: UPSTREAM_PATIENCE };
         self.forward(Some((message, class)), forward).await
     }
 

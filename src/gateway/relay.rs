@@ -209,7 +209,10 @@ fn looks() -> Interval {
 }
 
 /// Whole, within bounds; nothing when it is too large or breaks off.
-async fn collect(mut body: BoxStream<'static, Result<Bytes, Broken>>, most: usize) -> Option<Bytes> {
+pub(super) async fn collect(
+    mut body: BoxStream<'static, Result<Bytes, Broken>>,
+    most: usize,
+) -> Option<Bytes> {
     let mut out = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.ok()?;

@@ -218,6 +218,23 @@ async fn what_is_shown_is_what_may_be_called() {
 }
 
 #[actix_web::test]
+async fn a_call_before_any_list_is_judged_by_definitions_too() {
+    let world = world().await;
+    let token = world.token("notes:read").await;
+    let answer = Answer::of(world.request(&token, &call("look")).header("mcp-name", "look")).await;
+    assert_eq!(answer.body["result"]["content"][0]["text"], "key [removed]", "{}", answer.text);
+    let seen = world.mcp.seen();
+    let methods: Vec<Value> = seen.iter().map(|seen| seen.json()["method"].clone()).collect();
+    assert_eq!(methods, ["tools/list", "tools/call"], "once");
+    assert_eq!((seen[0].header("mcp-name"), seen[0].header("x-api-key")), (None, Some(SECRET)));
+    for (tool, code) in [("odd", -32_602), ("never", -32_602)] {
+        assert_eq!(world.call(&token, tool).await.body["error"]["code"], code, "{tool}");
+    }
+    assert_eq!(world.call(&token, "add").await.status, 403);
+    assert_eq!(world.mcp.seen().len(), 2, "what is known is not asked for again");
+}
+
+#[actix_web::test]
 async fn a_list_in_an_event_stream_is_filtered_too() {
     let world = world().await;
     let token = world.token("notes:read").await;
