@@ -181,7 +181,15 @@ impl Arrived {
             Err(answer) => return *answer,
         };
         let headers = onward(request, session);
-        if message.method == "tools/call" && self.route.tools.is_empty() {
+        if message.method == "tools/call"
+            && self.route.tools.is_empty()
+            && !gateway::rests(&self.core, &self.route)
+        {
+            // It reaches the server, so that it counts like everything that does.
+            let _place = match gateway::place(&self.core, &self.pass) {
+                Ok(place) => place,
+                Err(refused) => return self.too_many(&message.id, refused).await,
+            };
             let seen =
                 first_sight::look(&self.core, &self.caller, &self.route, &headers, &message.meta).await;
             if let Err(fault) = seen {

@@ -537,6 +537,9 @@ async fn too_much_is_refused_and_recorded_once() {
         assert!(futures_util::future::join_all(answers).await.iter().all(|answer| answer.status == 200));
     }
     assert_eq!(world.send(&token, &ping).await.status, 429);
+    let before = world.mcp.seen().len();
+    assert_eq!(world.call(&token, "look").await.status, 429);
+    assert_eq!(world.mcp.seen().len(), before, "not even for the list that the first call is judged by");
     let answer = world.send(&token, &message("ping", json!({}))).await;
     assert_eq!(answer.status, 429);
     assert!(answer.header("retry-after").parse::<u64>().unwrap() <= 60);
