@@ -93,8 +93,8 @@ test('the tools of a server behind the gateway wait for an administrator', async
     response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } }));
   });
   await new Promise(resolve => upstream.listen(0, '127.0.0.1', resolve));
+  const uri = `${postern.issuer}/mcp/archive`;
   try {
-    const uri = `${postern.issuer}/mcp/archive`;
     const back = `http://127.0.0.1:${upstream.address().port}/mcp`;
     await postern.cli(['resource', 'add', uri, '--name', 'Archive', '--slug', 'archive', '--upstream', back]);
     await postern.cli(['upstream', 'set', uri, '--bearer-stdin'], { input: 'a-key-of-the-archive' });
@@ -117,6 +117,8 @@ test('the tools of a server behind the gateway wait for an administrator', async
   await form.getByLabel('What they can do').selectOption('destructive');
   await visitor.press('Let them be called');
   assert.match(await visitor.text(), /shell destructive may be called/);
+  // The pages that follow count approvals.
+  await postern.cli(['grant', 'revoke', '--resource', uri]);
 });
 
 test('the rule of a detector is tried before it is set', async () => {
