@@ -1,6 +1,10 @@
 //! Who may do what through the gateway. One function decides a call and, from the same arguments, whether a tool stands in
 //! somebody's list: what is shown is what may be called.
 
+use serde_json::{Value, json};
+
+use crate::types::call_rule::{CallRule, Effect, Subject};
+use crate::types::id::CallRuleId;
 use crate::types::resource::ResourceScope;
 use crate::types::scope::ScopeSet;
 use crate::types::tool::{Tool, ToolClass, ToolState, scopes_for};
@@ -13,17 +17,24 @@ pub enum Ask<'a> {
     /// To call a tool.
     Tool(&'a str),
     /// To read a resource, get a prompt, complete an argument, or be told when something changes.
-    Read,
+    Read {
+        /// The method.
+        method: &'a str,
+        /// The prompt's name.
+        name: Option<&'a str>,
+        /// The resource's URI.
+        uri: Option<&'a str>,
+    },
     /// A method that the gateway does not know.
     Unknown,
 }
 
 impl<'a> Ask<'a> {
-    /// What a method asks for; `name` is the tool's, where it calls one. The methods are those of all revisions from 2025-03-26
+    /// What a method asks for; `name` is the tool's or prompt's and `uri` the resource's, where it names one. The methods are those of all revisions from 2025-03-26
     /// to 2026-07-28. Tasks are not among them: everybody here shares one credential at the server, so that a task's id would be
     /// all that keeps one person from another's.
     #[must_use]
-    pub fn of(method: &str, name: Option<&'a str>) -> Self {
+    pub fn of(method: &'a str, name: Option<&'a str>, uri: Option<&'a str>) -> Self {
         match method {
             "initialize"
             | "ping"
@@ -39,7 +50,7 @@ impl<'a> Ask<'a> {
             | "resources/read"
             | "resources/subscribe"
             | "resources/unsubscribe"
-            | "completion/complete" => Self::Read,
+            | "completion/complete" => Self::Read { method, name, uri },
             _ if method.starts_with("notifications/") => Self::Open,
             _ => Self::Unknown,
         }
@@ -61,6 +72,10 @@ pub enum Verdict {
     Quarantined,
     /// An administrator has closed the tool.
     Blocked,
+    /// A rule refuses it, for this reason.
+    Denied(CallRuleId, String),
+    /// A rule wants somebody to allow this very call first, of this class, for this reason.
+    NeedsApproval(CallRuleId, String, ToolClass),
     /// The caller's token is for other tools only.
     NotForThisToken,
     /// No such method goes through.
@@ -78,28 +93,88 @@ impl Verdict {
             Self::UnknownTool => "tool_unknown",
             Self::Quarantined => "tool_quarantined",
             Self::Blocked => "tool_blocked",
+            Self::Denied(..) => "rule",
+            Self::NeedsApproval(..) => "approval_required",
             Self::NotForThisToken => "token_for_other_tools",
             Self::UnknownMethod => "method_unknown",
         }
     }
 }
 
-/// Decides. `held` is what the caller's token allows, `scopes` what the server has, `tool` the tool that is asked for, as it
-/// is pinned.
+/// What is known at a server, by which calls there are decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The server's scopes.
+    pub scopes: &'a [ResourceScope],
+    /// Its rules about calls.
+    pub rules: &'a [CallRule],
+    /// The tool that is asked for, as it is pinned.
+    pub tool: Option<&'a Tool>,
+}
+
+/// Decides. `held` is what the caller's token allows. `arguments` are those of the call; without them, as where a list is made,
+/// rules with conditions about arguments are not yet met.
 #[must_use]
-pub fn decide(ask: Ask<'_>, held: &ScopeSet, scopes: &[ResourceScope], tool: Option<&Tool>) -> Verdict {
-    match ask {
+pub fn decide(ask: Ask<'_>, held: &ScopeSet, known: Known<'_>, arguments: Option<&Value>) -> Verdict {
+    let verdict = match ask {
         Ask::Open => Verdict::Allowed(ToolClass::Read),
-        Ask::Read => by_class(ToolClass::Read, held, scopes),
+        Ask::Read { .. } => by_class(ToolClass::Read, held, known.scopes),
         Ask::Unknown => Verdict::UnknownMethod,
-        Ask::Tool(_) => match tool {
+        Ask::Tool(_) => match known.tool {
             None => Verdict::UnknownTool,
             Some(Tool { state: ToolState::Blocked, .. }) => Verdict::Blocked,
             Some(Tool { state: ToolState::Approved, class: Some(class), .. }) => {
-                by_class(*class, held, scopes)
+                by_class(*class, held, known.scopes)
             }
             Some(_) => Verdict::Quarantined,
         },
+    };
+    match verdict {
+        Verdict::Allowed(class) if ask != Ask::Open => by_rules(ask, class, known.rules, arguments),
+        other => other,
+    }
+}
+
+/// What the rules leave of a call that scopes allow. The strictest that is met counts.
+fn by_rules(ask: Ask<'_>, class: ToolClass, rules: &[CallRule], arguments: Option<&Value>) -> Verdict {
+    let met: Vec<&CallRule> = rules.iter().filter(|rule| is_met(rule, ask, class, arguments)).collect();
+    let first = |effect: Effect| met.iter().find(|rule| rule.effect == effect);
+    if let Some(rule) = first(Effect::Deny) {
+        return Verdict::Denied(rule.id, rule.reason.clone());
+    }
+    match first(Effect::Ask) {
+        Some(rule) => Verdict::NeedsApproval(rule.id, rule.reason.clone(), class),
+        None => Verdict::Allowed(class),
+    }
+}
+
+fn is_met(rule: &CallRule, ask: Ask<'_>, class: ToolClass, arguments: Option<&Value>) -> bool {
+    let all = |of: &Value| rule.conditions.iter().all(|condition| condition.holds(of));
+    match (ask, &rule.subject) {
+        (Ask::Tool(name), subject) => {
+            let meant = match subject {
+                Subject::EveryTool => true,
+                Subject::Tool(tool) => tool == name,
+                Subject::Class(least) => class >= *least,
+                Subject::Method(_) => false,
+            };
+            meant && (rule.conditions.is_empty() || arguments.is_some_and(all))
+        }
+        (Ask::Read { method, name, uri }, Subject::Method(wanted)) if method == wanted => {
+            let early = arguments.is_none();
+            if early && rule.conditions.iter().any(|condition| !matches!(condition.root(), "name" | "uri")) {
+                return false;
+            }
+            let mut parts = json!({});
+            if let Some(parts) = parts.as_object_mut() {
+                let texts = [("name", name), ("uri", uri)];
+                parts
+                    .extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?.into()))));
+                parts.extend(arguments.map(|arguments| ("arguments".to_owned(), arguments.clone())));
+            }
+            all(&parts)
+        }
+        _ => false,
     }
 }
 
@@ -117,6 +192,9 @@ fn by_class(class: ToolClass, held: &ScopeSet, scopes: &[ResourceScope]) -> Verd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::call_rule::Condition;
+    use crate::types::id::ResourceId;
+    use crate::types::random::SystemRng;
     use crate::types::resource::Risk;
     use crate::types::time::Timestamp;
     use crate::types::token::TokenDigest;
@@ -144,10 +222,91 @@ mod tests {
         }
     }
 
+    fn judged(ask: Ask<'_>, held: &ScopeSet, arguments: Option<&Value>) -> Verdict {
+        decide(ask, held, Known { scopes: &scopes(), rules: &[], tool: None }, arguments)
+    }
+
+    fn rule(effect: Effect, subject: Subject, conditions: &[&str]) -> CallRule {
+        let zero = Timestamp::from_seconds(0);
+        CallRule {
+            id: CallRuleId::new(zero, &SystemRng),
+            resource_id: ResourceId::new(zero, &SystemRng),
+            subject,
+            conditions: conditions.iter().map(|text| Condition::parse(text).unwrap()).collect(),
+            effect,
+            reason: format!("{effect:?}"),
+            created_at: zero,
+            created_by: None,
+        }
+    }
+
+    #[test]
+    fn rules_only_take_away_and_the_strictest_counts() {
+        let (all, scopes) = (ScopeSet::parse("n:read n:write").unwrap(), scopes());
+        let write = tool(ToolState::Approved, Some(ToolClass::Write));
+        let big = json!({"amount": 500});
+        let call = |rules: &[CallRule], held: &ScopeSet, arguments: Option<&Value>| {
+            let known = Known { scopes: &scopes, rules, tool: Some(&write) };
+            match decide(Ask::Tool("t"), held, known, arguments) {
+                Verdict::Denied(..) => "denied",
+                Verdict::NeedsApproval(_, _, ToolClass::Write) => "ask",
+                Verdict::Allowed(ToolClass::Write) => "allowed",
+                Verdict::NeedsOneOf(_) => "scope",
+                other => panic!("{other:?}"),
+            }
+        };
+        let ask = |conditions| rule(Effect::Ask, Subject::Class(ToolClass::Write), conditions);
+        let deny = |conditions| rule(Effect::Deny, Subject::Tool("t".to_owned()), conditions);
+        assert_eq!(call(&[], &all, Some(&big)), "allowed");
+        assert_eq!(call(&[ask(&[])], &all, Some(&big)), "ask");
+        assert_eq!(call(&[ask(&[]), deny(&[])], &all, Some(&big)), "denied");
+        assert_eq!(call(&[ask(&[]), deny(&["amount > 900"])], &all, Some(&big)), "ask");
+        assert_eq!(call(&[deny(&["amount > 100", "to present"])], &all, Some(&big)), "allowed");
+        assert_eq!(
+            call(&[ask(&[])], &ScopeSet::parse("n:read").unwrap(), Some(&big)),
+            "scope",
+            "no rule gives"
+        );
+        // In a list: what nobody could call is not shown, what depends on arguments is.
+        assert_eq!(call(&[deny(&[])], &all, None), "denied");
+        assert_eq!(call(&[deny(&["amount > 100"])], &all, None), "allowed");
+        for other in [
+            rule(Effect::Deny, Subject::Tool("u".to_owned()), &[]),
+            rule(Effect::Deny, Subject::Class(ToolClass::Destructive), &[]),
+            rule(Effect::Deny, Subject::Method("tools/call".to_owned()), &[]),
+        ] {
+            assert_eq!(call(&[other], &all, Some(&big)), "allowed");
+        }
+    }
+
+    #[test]
+    fn rules_about_methods_look_at_name_uri_and_arguments() {
+        let (held, scopes) = (ScopeSet::parse("n:read").unwrap(), scopes());
+        let rules = [
+            rule(Effect::Deny, Subject::Method("resources/read".to_owned()), &["uri ~ file:///secret/.*"]),
+            rule(Effect::Deny, Subject::Method("prompts/get".to_owned()), &["arguments.who = root"]),
+        ];
+        let allowed = |method, name, uri, arguments: Option<&Value>| {
+            let known = Known { scopes: &scopes, rules: &rules, tool: None };
+            decide(Ask::of(method, name, uri), &held, known, arguments) == Verdict::Allowed(ToolClass::Read)
+        };
+        let none = Some(&Value::Null);
+        assert!(!allowed("resources/read", None, Some("file:///secret/a"), none));
+        assert!(!allowed("resources/read", None, Some("file:///secret/a"), None), "nor is it listed");
+        assert!(allowed("resources/read", None, Some("file:///open/a"), none));
+        assert!(allowed("resources/subscribe", None, Some("file:///secret/a"), none), "another method");
+        assert!(!allowed("prompts/get", Some("greet"), None, Some(&json!({"who": "root"}))));
+        assert!(allowed("prompts/get", Some("greet"), None, Some(&json!({"who": "ada"}))));
+        assert!(allowed("prompts/get", Some("greet"), None, None), "a list knows no arguments");
+    }
+
     #[test]
     fn a_call_goes_by_the_pinned_tool_and_the_scopes_that_are_held() {
         let held = ScopeSet::parse("n:read").unwrap();
-        let call = |state, class| decide(Ask::Tool("t"), &held, &scopes(), Some(&tool(state, class)));
+        let call = |state, class| {
+            let (scopes, tool) = (scopes(), tool(state, class));
+            decide(Ask::Tool("t"), &held, Known { scopes: &scopes, rules: &[], tool: Some(&tool) }, None)
+        };
         let (read, write) = (Some(ToolClass::Read), Some(ToolClass::Write));
         assert_eq!(call(ToolState::Approved, read), Verdict::Allowed(ToolClass::Read));
         assert_eq!(
@@ -161,32 +320,25 @@ mod tests {
         assert_eq!(call(ToolState::Approved, None), Verdict::Quarantined, "nobody has said what it can do");
         assert_eq!(call(ToolState::Quarantined, read), Verdict::Quarantined);
         assert_eq!(call(ToolState::Blocked, read), Verdict::Blocked);
-        assert_eq!(decide(Ask::Tool("t"), &held, &scopes(), None), Verdict::UnknownTool);
+        assert_eq!(judged(Ask::Tool("t"), &held, None), Verdict::UnknownTool);
     }
 
     #[test]
     fn what_is_not_known_does_not_go_through() {
         let all = ScopeSet::parse("n:read n:write").unwrap();
         for method in ["tasks/list", "tasks/get", "sampling/createMessage", "Tools/call", "tools/call ", ""] {
-            assert_eq!(
-                decide(Ask::of(method, None), &all, &scopes(), None),
-                Verdict::UnknownMethod,
-                "{method}"
-            );
+            assert_eq!(judged(Ask::of(method, None, None), &all, None), Verdict::UnknownMethod, "{method}");
         }
-        assert_eq!(Ask::of("tools/call", None), Ask::Tool(""), "a call without a name calls no tool");
+        assert_eq!(Ask::of("tools/call", None, None), Ask::Tool(""), "a call without a name calls no tool");
     }
 
     #[test]
     fn whoever_holds_nothing_reads_nothing() {
         let none = ScopeSet::default();
         assert_eq!(
-            decide(Ask::of("resources/read", None), &none, &scopes(), None),
+            judged(Ask::of("resources/read", None, None), &none, None),
             Verdict::NeedsOneOf(ScopeSet::parse("n:read").unwrap())
         );
-        assert_eq!(
-            decide(Ask::of("tools/list", None), &none, &scopes(), None),
-            Verdict::Allowed(ToolClass::Read)
-        );
+        assert_eq!(judged(Ask::of("tools/list", None, None), &none, None), Verdict::Allowed(ToolClass::Read));
     }
 }

@@ -6,6 +6,7 @@ mod gateway;
 mod guard;
 mod idp;
 mod inactivity;
+mod policy;
 mod servers;
 
 use std::net::SocketAddr;
@@ -20,7 +21,8 @@ pub(super) use gateway::{GrantTokenArgs, ImportArgs, ToolCommand, UpstreamComman
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
-pub(super) use servers::{NewResourceArgs, ResourceChangeArgs, ResourceCommand};
+pub(super) use policy::{ApprovalCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
+pub(super) use servers::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
 use crate::types::duration;
 use crate::types::key::SigningAlg;
@@ -66,6 +68,12 @@ pub(super) enum Command {
     /// Tools of the MCP servers behind the gateway.
     #[command(subcommand)]
     Tool(ToolCommand),
+    /// Rules about calls through the gateway, and why a call goes through or not.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Calls that a rule holds back until somebody has allowed them.
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// Move the MCP servers of a client's configuration behind the gateway, and their keys into the vault.
     Import(ImportArgs),
     /// Who may be granted what at an MCP server.

@@ -21,6 +21,7 @@ mod operations;
 mod output;
 mod papers;
 mod people;
+mod policy;
 mod resources;
 mod roles;
 mod serve;
@@ -99,6 +100,8 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Idp(command) => idp::run(&open(&config).await?, command).await?,
         Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
         Command::Upstream(command) => gateway::upstream(&open(&config).await?, command).await?,
+        Command::Policy(command) => policy::policy(&open(&config).await?, command).await?,
+        Command::Approval(command) => policy::approval(&open(&config).await?, command).await?,
         Command::Tool(command) => gateway::tool(&open(&config).await?, command).await?,
         Command::Import(args) => import::run(&open(&config).await?, args).await?,
         Command::Role(command) => roles::run(&open(&config).await?, command).await?,

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::args::{NewResourceArgs, ResourceChangeArgs, ResourceCommand};
+use super::args::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 use super::output::{CliError, Said, moment, warn};
 use crate::flow::core::{Caller, Core};
-use crate::flow::resources::{self, NewResource, ResourceChange};
+use crate::flow::resources::{self, GatewayChange, NewResource, ResourceChange};
 use crate::outbound::resource_metadata::{Look, look};
 use crate::types::duration;
 use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
@@ -114,7 +114,18 @@ async fn set(core: &Core, caller: &Caller, args: ResourceChangeArgs) -> Result<S
     } else {
         listed.then_some(ClientRule::Only { clients: args.allow_clients, domains: args.allow_domains })
     };
-    let change = ResourceChange { name: args.name, second_factor_required: args.second_factor, client_rule };
+    let gateway = GatewayChange {
+        record_first: args.record_first,
+        accepts: if args.accept_any {
+            Some(Vec::new())
+        } else {
+            Some(args.accept).filter(|kinds| !kinds.is_empty())
+        },
+        calls_a_minute: args.calls_per_minute.map(|Limit(limit)| limit),
+        bytes_an_hour: args.bytes_per_hour.map(|Limit(limit)| limit),
+    };
+    let change =
+        ResourceChange { name: args.name, second_factor_required: args.second_factor, client_rule, gateway };
     let done = resources::set(core, caller, &args.uri, change).await?;
     let mut said = Said::thing(brief(&server(&done.resource)));
     said.json = server(&done.resource);
@@ -150,6 +161,7 @@ fn server(resource: &Resource) -> Value {
         "client_id": resource.client_id,
         "slug": resource.slug,
         "upstream": resource.upstream,
+        "gateway": resource.gateway,
         "created_at": moment(Some(resource.created_at)),
     })
 }

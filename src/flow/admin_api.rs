@@ -12,7 +12,7 @@ use crate::types::audit::AuditKind;
 use crate::types::client::ClientId;
 use crate::types::id::{ResourceId, UserId};
 use crate::types::key::SigningAlg;
-use crate::types::resource::{ClientRule, Resource, ResourceScope};
+use crate::types::resource::{ClientRule, GatewayRule, Resource, ResourceScope};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::ScopeSet;
 use crate::types::token::{Token, TokenKind};
@@ -71,6 +71,7 @@ pub async fn ensure(core: &Core) -> Result<(), Fault> {
         secret_digest: Token::generate(TokenKind::ClientSecret, core.rng.as_ref()).digest(),
         slug: None,
         upstream: None,
+        gateway: GatewayRule::default(),
         created_at: now,
         updated_at: now,
         removed_at: None,

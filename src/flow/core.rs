@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::failure::Fault;
-use super::gateway::Traffic;
 use super::live::{Live, View};
 use super::overview::Course;
 use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
 use super::stream::OutgoingState;
+use super::traffic::Traffic;
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
 use crate::crypto::passkey::Passkeys;

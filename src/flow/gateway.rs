@@ -3,31 +3,32 @@
 //! vault.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 use url::Url;
 
+pub use super::call_approvals::{Decided, HeldBack, ask_for};
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::hold::{self, is_cut};
 use super::introspect::status_index;
 use super::live::{self, View};
-use crate::account::call::decide;
+pub use super::traffic::{Place, Refused, place, reached, rests, went_out};
 pub use crate::account::call::{Ask, Verdict};
+use crate::account::call::{Known, decide};
 use crate::account::cut::Hold;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream_mcp::Upstreams;
-use crate::storage::gateway::SealedCredential;
-use crate::storage::{audit, grants};
+use crate::storage::gateway::{self as rows, SealedCredential};
+use crate::storage::{StoreError, Tx, audit, call_rules, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::call_rule::CallRule;
 use crate::types::grant::Grant;
-use crate::types::id::{GrantId, ResourceId, UserId};
-use crate::types::policy::{
-    CALLS_A_MINUTE, CALLS_AT_ONCE, NOTE_USE, UPSTREAM_FAILURES, UPSTREAM_REST, USAGE_ROOM,
-};
-use crate::types::resource::Resource;
+use crate::types::id::{ResourceId, UserId};
+use crate::types::resource::{PassKind, Resource};
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenDigest, TokenKind};
 use crate::types::tool::Tool;
@@ -40,10 +41,19 @@ pub struct Route {
     pub upstream: Url,
     /// Its tools, by name.
     pub tools: HashMap<String, Tool>,
+    /// Its rules about calls, oldest first.
+    pub rules: Vec<CallRule>,
     pub(super) credential: Option<SealedCredential>,
 }
 
 impl Route {
+    /// What is known here, by which what is asked for is decided.
+    #[must_use]
+    pub fn known(&self, ask: Ask<'_>) -> Known<'_> {
+        let tool = if let Ask::Tool(name) = ask { self.tools.get(name) } else { None };
+        Known { scopes: &self.resource.scopes, rules: &self.rules, tool }
+    }
+
     /// What the server is shown: of which kind, and in which header. Never the secret.
     #[must_use]
     pub fn shows(&self) -> Option<(&str, &str)> {
@@ -51,16 +61,27 @@ impl Route {
     }
 }
 
+/// What the database has on the servers behind the gateway.
+pub(super) type Upstream = (Vec<(ResourceId, Tool)>, Vec<SealedCredential>, Vec<CallRule>);
+
+/// Reads it.
+pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Upstream, StoreError> {
+    Ok((rows::tools(tx)?, rows::credentials(tx)?, call_rules::list(tx)?))
+}
+
 /// The servers behind the gateway, by slug.
 #[must_use]
-pub fn routes(
+pub(super) fn routes(
     list: &[Resource],
-    tools: Vec<(ResourceId, Tool)>,
-    credentials: Vec<SealedCredential>,
+    (tools, credentials, rules): Upstream,
 ) -> HashMap<String, Arc<Route>> {
     let mut by_server: HashMap<ResourceId, HashMap<String, Tool>> = HashMap::new();
     for (id, tool) in tools {
         by_server.entry(id).or_default().insert(tool.name.clone(), tool);
+    }
+    let mut ruled: HashMap<ResourceId, Vec<CallRule>> = HashMap::new();
+    for rule in rules {
+        ruled.entry(rule.resource_id).or_default().push(rule);
     }
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
     list.iter()
@@ -70,6 +91,7 @@ pub fn routes(
                 resource: resource.clone(),
                 upstream,
                 tools: by_server.remove(&resource.id).unwrap_or_default(),
+                rules: ruled.remove(&resource.id).unwrap_or_default(),
                 credential: credentials.remove(&resource.id),
             };
             Some((resource.slug.clone()?, Arc::new(route)))
@@ -91,9 +113,27 @@ pub struct Pass {
     /// The token's place in the status lists; one that is none for a grant token.
     index: i64,
     /// The grant token, where it is one.
-    token: Option<TokenDigest>,
+    pub(super) token: Option<TokenDigest>,
     /// The tools that it may call; all that its scopes allow when absent.
     tools: Option<Vec<String>>,
+}
+
+impl Pass {
+    /// What was shown.
+    #[must_use]
+    pub fn kind(&self) -> PassKind {
+        match (&self.token, UserId::parse(&self.claims.sub)) {
+            (Some(_), _) => PassKind::GrantToken,
+            (None, Some(_)) => PassKind::App,
+            (None, None) => PassKind::Machine,
+        }
+    }
+
+    /// The tools that the token is for, where it is not for all that its scopes allow.
+    #[must_use]
+    pub fn reaches(&self, tool: &str) -> bool {
+        self.tools.as_ref().is_none_or(|tools| tools.iter().any(|known| known == tool))
+    }
 }
 
 /// Why somebody is not let in.
@@ -103,6 +143,8 @@ pub enum Stop {
     Invalid,
     /// A cut holds everything of this caller for a time.
     Stopped,
+    /// The server takes no callers of this kind.
+    WrongKind(PassKind),
     /// Whether the token counts cannot be known now.
     Fault(Fault),
 }
@@ -113,6 +155,12 @@ pub enum Stop {
 /// # Errors
 /// See [`Stop`].
 pub async fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
+    let pass = admit_any(core, route, token).await?;
+    let kind = pass.kind();
+    if route.resource.gateway.lets_in(kind) { Ok(pass) } else { Err(Stop::WrongKind(kind)) }
+}
+
+async fn admit_any(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     let first = admit_now(core, route, token);
     let unknown = || {
         let parsed = Token::parse(TokenKind::Grant, token);
@@ -246,16 +294,15 @@ pub async fn stands(core: &Core, pass: &Pass) -> bool {
     }
 }
 
-/// Decides about what somebody who was let in asks for. The same answers whether a tool stands in their list.
+/// Decides about what somebody who was let in asks for. The same answers, without arguments, whether a tool stands in their list.
 #[must_use]
-pub fn judge(pass: &Pass, route: &Route, ask: Ask<'_>) -> Verdict {
-    let tool = if let Ask::Tool(name) = ask { route.tools.get(name) } else { None };
-    if let (Ask::Tool(name), Some(tools)) = (ask, &pass.tools)
-        && !tools.iter().any(|tool| tool == name)
+pub fn judge(pass: &Pass, route: &Route, ask: Ask<'_>, arguments: Option<&Value>) -> Verdict {
+    if let Ask::Tool(name) = ask
+        && !pass.reaches(name)
     {
         return Verdict::NotForThisToken;
     }
-    decide(ask, &pass.claims.scope, &route.resource.scopes, tool)
+    decide(ask, &pass.claims.scope, route.known(ask), arguments)
 }
 
 const SESSION: &str = "gateway session";
@@ -305,119 +352,4 @@ pub fn event(core: &Core, kind: AuditKind, caller: &Caller, pass: &Pass, route: 
 /// A fault; then nothing may be forwarded that had to be recorded first.
 pub async fn record(core: &Core, event: AuditEvent) -> Result<(), Fault> {
     Ok(core.store.write(move |tx| audit::append(tx, &event)).await?)
-}
-
-/// What goes through now, and what has failed lately; of this node.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    grants: Mutex<HashMap<GrantId, Flow>>,
-    noted: Mutex<HashMap<GrantId, Timestamp>>,
-    servers: Mutex<HashMap<ResourceId, Health>>,
-}
-
-impl Traffic {
-    fn is_worth_noting(&self, grant: GrantId, now: Timestamp) -> bool {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.len() >= USAGE_ROOM {
-            noted.retain(|_, at| now.since(*at) < NOTE_USE);
-        }
-        let worth = noted.get(&grant).is_none_or(|at| now.since(*at) >= NOTE_USE);
-        if worth {
-            noted.insert(grant, now);
-        }
-        worth
-    }
-}
-
-#[derive(Debug)]
-struct Flow {
-    since: Timestamp,
-    count: usize,
-    open: usize,
-    told: bool,
-}
-
-#[derive(Debug, Default)]
-struct Health {
-    failures: usize,
-    rests_until: Option<Timestamp>,
-}
-
-/// A place among what goes through; given back when dropped.
-pub struct Place {
-    core: Arc<Core>,
-    grant: GrantId,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut grants = self.core.traffic.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flow) = grants.get_mut(&self.grant) {
-            flow.open = flow.open.saturating_sub(1);
-        }
-    }
-}
-
-/// Why there is no place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Which limit.
-    pub rule: &'static str,
-    /// After how many seconds to try again.
-    pub wait: u64,
-    /// Whether it is the first time within the minute: that one is recorded.
-    pub first: bool,
-}
-
-/// A place for one more message under an approval.
-///
-/// # Errors
-/// When there are too many at once, or within the minute.
-pub fn place(core: &Arc<Core>, pass: &Pass) -> Result<Place, Refused> {
-    let (now, grant) = (core.now(), pass.claims.grant_id);
-    let minute = std::time::Duration::from_secs(60);
-    let mut grants = core.traffic.grants.lock().unwrap_or_else(PoisonError::into_inner);
-    if grants.len() >= USAGE_ROOM {
-        grants.retain(|_, flow| flow.open > 0 || now.since(flow.since) < minute);
-    }
-    let flow = grants.entry(grant).or_insert(Flow { since: now, count: 0, open: 0, told: false });
-    if now.since(flow.since) >= minute {
-        (flow.since, flow.count, flow.told) = (now, 0, false);
-    }
-    let refused = if flow.count >= CALLS_A_MINUTE {
-        Some(("rate", minute.saturating_sub(now.since(flow.since)).as_secs().max(1)))
-    } else {
-        (flow.open >= CALLS_AT_ONCE).then_some(("concurrency", 1))
-    };
-    if let Some((rule, wait)) = refused {
-        let first = !std::mem::replace(&mut flow.told, true);
-        return Err(Refused { rule, wait, first });
-    }
-    flow.count += 1;
-    flow.open += 1;
-    drop(grants);
-    Ok(Place { core: Arc::clone(core), grant })
-}
-
-/// Whether a server that has failed again and again is left alone now.
-#[must_use]
-pub fn rests(core: &Core, route: &Route) -> bool {
-    let servers = core.traffic.servers.lock().unwrap_or_else(PoisonError::into_inner);
-    let until = servers.get(&route.resource.id).and_then(|health| health.rests_until);
-    until.is_some_and(|until| core.now() < until)
-}
-
-/// Notes whether a server could be reached.
-pub fn reached(core: &Core, route: &Route, well: bool) {
-    let now = core.now();
-    let mut servers = core.traffic.servers.lock().unwrap_or_else(PoisonError::into_inner);
-    if well {
-        servers.remove(&route.resource.id);
-        return;
-    }
-    let health = servers.entry(route.resource.id).or_default();
-    health.failures += 1;
-    if health.failures >= UPSTREAM_FAILURES {
-        health.rests_until = Some(now.plus(UPSTREAM_REST));
-    }
 }

@@ -9,15 +9,13 @@ use arc_swap::ArcSwap;
 
 use super::core::Core;
 use super::failure::Fault;
-use super::gateway::{Route, routes};
+use super::gateway::{Route, routes, upstream};
 use crate::account::cut::{kills_before, stops};
 use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
 use crate::storage::grant_tokens::GrantToken;
-use crate::storage::{
-    StoreError, Tx, access_tokens, cuts, gateway, generations, grant_tokens, keys, resources,
-};
+use crate::storage::{StoreError, Tx, access_tokens, cuts, generations, grant_tokens, keys, resources};
 use crate::types::admin::ADMIN_API;
 use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
@@ -145,14 +143,13 @@ pub async fn load(
     now: Timestamp,
 ) -> Result<View, Fault> {
     let oldest = oldest_cut(policy, now);
-    let (generations, keys, list, tools, credentials, revoked, tokens, (cuts, held)) = store
+    let (generations, keys, list, behind, revoked, tokens, (cuts, held)) = store
         .read(move |tx| {
             Ok((
                 generations::all(tx)?,
                 keys::list(tx, now)?,
                 resources::list(tx)?,
-                gateway::tools(tx)?,
-                gateway::credentials(tx)?,
+                upstream(tx)?,
                 access_tokens::revoked(tx, now)?,
                 grant_tokens::live(tx, now)?,
                 rules(tx, oldest, now)?,
@@ -165,7 +162,7 @@ pub async fn load(
         jwks: rendered(&keys, now),
         keys,
         documents: Arc::new(documents(policy, &list)),
-        routes: Arc::new(routes(&list, tools, credentials)),
+        routes: Arc::new(routes(&list, behind)),
         resources: Arc::new(by_key(list)),
         revoked: Arc::new(revoked.into_iter().collect()),
         grant_tokens: Arc::new(by_digest(tokens)),
@@ -229,7 +226,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             let list = if current.resources == seen.resources {
                 None
             } else {
-                Some((resources::list(tx)?, gateway::tools(tx)?, gateway::credentials(tx)?))
+                Some((resources::list(tx)?, upstream(tx)?))
             };
             let revoked = if current.revocations == seen.revocations {
                 None
@@ -250,8 +247,8 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
         let documents = list.as_ref().map(|(list, ..)| Arc::new(documents(&core.policy, list)));
         let (resources, routes) = match list {
             None => (Arc::clone(&old.resources), Arc::clone(&old.routes)),
-            Some((list, tools, credentials)) => {
-                let routes = Arc::new(routes(&list, tools, credentials));
+            Some((list, behind)) => {
+                let routes = Arc::new(routes(&list, behind));
                 (Arc::new(by_key(list)), routes)
             }
         };

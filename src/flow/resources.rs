@@ -15,7 +15,7 @@ use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId};
 use crate::types::key::SigningAlg;
 use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_LISTED_CLIENTS};
-use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
+use crate::types::resource::{ClientRule, GatewayRule, PassKind, Resource, ResourceScope, Risk};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
 use crate::types::token::{Token, TokenKind};
@@ -72,6 +72,7 @@ pub async fn add(core: &Core, caller: &Caller, new: NewResource) -> Result<(Reso
         secret_digest: secret.digest(),
         slug: new.slug,
         upstream: new.upstream,
+        gateway: GatewayRule::default(),
         created_at: now,
         updated_at: now,
         removed_at: None,
@@ -164,6 +165,37 @@ pub struct ResourceChange {
     pub second_factor_required: Option<bool>,
     /// Which clients may ask.
     pub client_rule: Option<ClientRule>,
+    /// What holds at the gateway, each part as it stands here.
+    pub gateway: GatewayChange,
+}
+
+/// What is to change at the gateway; what is absent stays, and a limit of nothing goes.
+#[derive(Clone, Debug, Default)]
+pub struct GatewayChange {
+    /// Whether every call has to be on record first.
+    pub record_first: Option<bool>,
+    /// Who may come; everybody when empty.
+    pub accepts: Option<Vec<PassKind>>,
+    /// Most messages of one person or machine a minute.
+    pub calls_a_minute: Option<Option<u32>>,
+    /// Most bytes that go out to one person or machine an hour.
+    pub bytes_an_hour: Option<Option<u64>>,
+}
+
+impl GatewayChange {
+    fn is_empty(&self) -> bool {
+        let Self { record_first, accepts, calls_a_minute, bytes_an_hour } = self;
+        record_first.is_none() && accepts.is_none() && calls_a_minute.is_none() && bytes_an_hour.is_none()
+    }
+
+    fn of(self, was: GatewayRule) -> GatewayRule {
+        GatewayRule {
+            record_first: self.record_first.unwrap_or(was.record_first),
+            accepts: self.accepts.unwrap_or(was.accepts),
+            calls_a_minute: self.calls_a_minute.unwrap_or(was.calls_a_minute),
+            bytes_an_hour: self.bytes_an_hour.unwrap_or(was.bytes_an_hour),
+        }
+    }
 }
 
 /// What a change has done.
@@ -194,6 +226,9 @@ pub async fn set(
         ));
     }
     change.name.as_deref().map_or(Ok(()), check_name)?;
+    if !change.gateway.is_empty() && found.upstream.is_none() {
+        return Err(OrderError::Bad("the server is not behind the gateway: it has no upstream".to_owned()));
+    }
     if let Some(ClientRule::Only { clients, domains }) = &change.client_rule {
         check_clients(clients, domains)?;
     }
@@ -212,6 +247,7 @@ pub async fn set(
                 name: change.name.clone().unwrap_or_else(|| was.name.clone()),
                 second_factor_required: change.second_factor_required.unwrap_or(was.second_factor_required),
                 client_rule: change.client_rule.clone().unwrap_or_else(|| was.client_rule.clone()),
+                gateway: change.gateway.clone().of(was.gateway.clone()),
                 ..was.clone()
             };
             resources::set(tx, &resource, now)?;
@@ -221,6 +257,7 @@ pub async fn set(
                     "name": of.name,
                     "second_factor_required": of.second_factor_required,
                     "client_rule": of.client_rule,
+                    "gateway": of.gateway,
                 })
             };
             event.detail = serde_json::json!({

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::envelope::{Bad, code};
 use crate::flow::gateway::Route;
 use crate::types::issuer::Issuer;
+use crate::types::resource::PassKind;
 use crate::types::scope::ScopeSet;
 use crate::wire::reply::{marked, uncached};
 
@@ -60,6 +61,26 @@ pub(super) fn stopped() -> HttpResponse {
     let text = "Access is stopped for now by an administrator of this server.";
     let body = json!({ "error": "access_stopped", "error_description": text });
     marked(uncached(StatusCode::FORBIDDEN).json(body), "access_stopped")
+}
+
+/// The server takes no callers of this kind: 403, and no token helps.
+pub(super) fn wrong_kind(kind: PassKind) -> HttpResponse {
+    let text = match kind {
+        PassKind::App => "This server takes no apps that sign in.",
+        PassKind::GrantToken => "This server takes no grant tokens; the client has to sign in.",
+        PassKind::Machine => "This server takes no machines without a person behind them.",
+    };
+    let body = json!({ "error": "access_denied", "error_description": text });
+    marked(uncached(StatusCode::FORBIDDEN).json(body), "wrong_kind")
+}
+
+/// A call that somebody has to allow first, or has refused.
+pub(super) fn approval(id: &Value, text: &str, data: &Value) -> HttpResponse {
+    let mut error = error(id, code::REFUSED, text);
+    if let Some(Value::Object(members)) = error.get_mut("error") {
+        members.insert("data".to_owned(), data.clone());
+    }
+    marked(uncached(StatusCode::OK).json(error), "approval_required")
 }
 
 /// A plain error of HTTP.

@@ -14,7 +14,10 @@ pub(super) fn tools_in(message: &Value) -> Option<&Vec<Value>> {
 /// Takes out what the caller may not call; whether anything is different now.
 pub(super) fn filter(message: &mut Value, pass: &Pass, route: &Route) -> bool {
     let Some(Value::Object(result)) = message.get_mut("result") else { return false };
-    let may = |ask: Ask<'_>| matches!(judge(pass, route, ask), Verdict::Allowed(_));
+    // What waits for somebody's decision may be called, so that it is shown.
+    let may = |ask: Ask<'_>| {
+        matches!(judge(pass, route, ask, None), Verdict::Allowed(_) | Verdict::NeedsApproval(..))
+    };
     let mut is_list = false;
     if let Some(Value::Array(tools)) = result.get_mut("tools") {
         is_list = true;
@@ -25,12 +28,16 @@ pub(super) fn filter(message: &mut Value, pass: &Pass, route: &Route) -> bool {
             pinned && may(Ask::Tool(name))
         });
     }
-    for name in ["prompts", "resources", "resourceTemplates"] {
-        if let Some(Value::Array(items)) = result.get_mut(name) {
+    for (list, method) in
+        // No rule is about a template: it stands for many, of which each is decided when it is read.
+        [("prompts", "prompts/get"), ("resources", "resources/read"), ("resourceTemplates", "")]
+    {
+        if let Some(Value::Array(items)) = result.get_mut(list) {
             is_list = true;
-            if !may(Ask::Read) {
-                items.clear();
-            }
+            items.retain(|item| {
+                let text = |member: &str| item.get(member).and_then(Value::as_str);
+                may(Ask::Read { method, name: text("name").filter(|_| list == "prompts"), uri: text("uri") })
+            });
         }
     }
     if !is_list {

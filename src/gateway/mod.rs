@@ -21,10 +21,11 @@ use serde_json::{Value, json};
 use self::envelope::{Envelope, Kind, code};
 use self::relay::{Call, Record};
 use crate::flow::core::{Caller, Core};
-use crate::flow::gateway::{self, Ask, Pass, Refused, Route, Stop, Verdict};
+use crate::flow::gateway::{self, Ask, Decided, HeldBack, Pass, Refused, Route, Stop, Verdict};
 use crate::flow::vault;
 use crate::outbound::upstream_mcp::{Forward, NoAnswer};
 use crate::types::audit::AuditKind;
+use crate::types::id::CallRuleId;
 use crate::types::issuer::Issuer;
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTREAM_REST};
 use crate::types::tool::{ToolClass, canonical};
@@ -92,6 +93,7 @@ pub async fn serve(
         Ok(pass) => pass,
         Err(Stop::Invalid) => return answer::bad_token(issuer, &slug, &route),
         Err(Stop::Stopped) => return answer::stopped(),
+        Err(Stop::WrongKind(kind)) => return answer::wrong_kind(kind),
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
     if let Err(fault) = gateway::note_use(&core, &from.0, &pass).await {
@@ -124,6 +126,12 @@ fn is_foreign(origin: &[u8], issuer: &Issuer) -> bool {
         Some(matches!(url.host_str()?, "localhost" | "127.0.0.1" | "[::1]"))
     };
     origin != issuer.origin().as_bytes() && (issuer.is_https() || here() != Some(true))
+}
+
+/// What was decided about a message: the class of the call, and the rule that holds it back, if one does.
+struct Judged {
+    class: ToolClass,
+    held: Option<(CallRuleId, String)>,
 }
 
 /// Somebody who was let in, and what they want.
@@ -186,7 +194,7 @@ impl Arrived {
             && !gateway::rests(&self.core, &self.route)
         {
             // It reaches the server, so that it counts like everything that does.
-            let _place = match gateway::place(&self.core, &self.pass) {
+            let _place = match gateway::place(&self.core, &self.pass, &self.route) {
                 Ok(place) => place,
                 Err(refused) => return self.too_many(&message.id, refused).await,
             };
@@ -199,12 +207,12 @@ impl Arrived {
                 self.route = route;
             }
         }
-        let class = match self.judge(&message, version.as_deref()).await {
-            Ok(class) => class,
+        let judged = match self.judge(&message, version.as_deref()).await {
+            Ok(judged) => judged,
             Err(answer) => return *answer,
         };
         let forward = Forward { method: "POST", headers, body, patience: UPSTREAM_PATIENCE };
-        self.forward(Some((message, class)), forward).await
+        self.forward(Some((message, judged)), forward).await
     }
 
     async fn plain(self, request: &HttpRequest, method: &'static str) -> HttpResponse {
@@ -231,25 +239,22 @@ impl Arrived {
     }
 
     /// Decides about a message; a refusal is recorded.
-    async fn judge(&self, message: &Envelope, version: Option<&str>) -> Result<ToolClass, Box<HttpResponse>> {
+    async fn judge(&self, message: &Envelope, version: Option<&str>) -> Result<Judged, Box<HttpResponse>> {
         if message.kind == Kind::Response {
-            return Ok(ToolClass::Read);
+            return Ok(Judged { class: ToolClass::Read, held: None });
         }
         let held = &self.pass.claims.scope;
-        let ask = Ask::of(&message.method, message.name.as_deref());
-        let verdict = gateway::judge(&self.pass, &self.route, ask);
-        if let Verdict::Allowed(class) = verdict {
-            return Ok(class);
-        }
-        let mut event =
-            gateway::event(&self.core, AuditKind::CallRefused, &self.caller, &self.pass, &self.route);
-        event.detail = self.detail(message, None);
-        if let Some(detail) = event.detail.as_object_mut() {
-            detail.insert("rule".to_owned(), verdict.rule().into());
-        }
-        if let Err(fault) = gateway::record(&self.core, event).await {
-            return Err(Box::new(reply::fault(&fault, &self.caller)));
-        }
+        let ask = Ask::of(&message.method, message.name.as_deref(), message.uri.as_deref());
+        let verdict = gateway::judge(&self.pass, &self.route, ask, Some(&message.arguments));
+        let rule = match verdict {
+            Verdict::Allowed(class) => return Ok(Judged { class, held: None }),
+            Verdict::NeedsApproval(rule, reason, class) => {
+                return Ok(Judged { class, held: Some((rule, reason)) });
+            }
+            Verdict::Denied(rule, _) => Some(rule),
+            _ => None,
+        };
+        self.refused(message, verdict.rule(), rule).await?;
         let name = message.name.as_deref().unwrap_or_default();
         let ok = StatusCode::OK;
         let params = |text: String| answer::rpc(ok, &message.id, code::PARAMS, &text, verdict.rule());
@@ -267,12 +272,73 @@ impl Arrived {
                 params(format!("The tool {name} is closed by an administrator of this gateway."))
             }
             Verdict::NotForThisToken => params(format!("This token is not for the tool {name}.")),
-            Verdict::UnknownMethod | Verdict::Allowed(_) => {
+            Verdict::Denied(_, reason) => {
+                let text = format!("A rule of this gateway refuses the call: {reason}");
+                answer::rpc(ok, &message.id, code::REFUSED, &text, verdict.rule())
+            }
+            Verdict::UnknownMethod | Verdict::NeedsApproval(..) | Verdict::Allowed(_) => {
                 let status = if message.is_stateless(version) { StatusCode::NOT_FOUND } else { ok };
                 let text = format!("The gateway does not let {} through.", message.method);
                 answer::rpc(status, &message.id, code::UNKNOWN_METHOD, &text, verdict.rule())
             }
         }))
+    }
+
+    /// Notes that a message is refused, by what, and by which rule of an administrator where it is one.
+    async fn refused(
+        &self,
+        message: &Envelope,
+        by: &'static str,
+        rule: Option<CallRuleId>,
+    ) -> Result<(), Box<HttpResponse>> {
+        let mut event =
+            gateway::event(&self.core, AuditKind::CallRefused, &self.caller, &self.pass, &self.route);
+        event.detail = self.detail(message, None);
+        if let Some(detail) = event.detail.as_object_mut() {
+            detail.insert("rule".to_owned(), by.into());
+            detail.extend(rule.map(|id| ("rule_id".to_owned(), id.to_string().into())));
+        }
+        let done = gateway::record(&self.core, event).await;
+        done.map_err(|fault| Box::new(reply::fault(&fault, &self.caller)))
+    }
+
+    /// Whether a call that a rule holds back may go out now; what it is answered otherwise.
+    async fn held_back(
+        &self,
+        message: &Envelope,
+        (rule, reason): &(CallRuleId, String),
+    ) -> Result<(), Box<HttpResponse>> {
+        let text = canonical(&message.arguments);
+        let name = message.name.as_deref().or(message.uri.as_deref()).unwrap_or_default();
+        let held = HeldBack { rule: *rule, reason, method: &message.method, name, text: &text };
+        let decided = gateway::ask_for(&self.core, &self.caller, (&self.pass, &self.route), held).await;
+        let decided = decided.map_err(|fault| Box::new(reply::fault(&fault, &self.caller)))?;
+        let (text, approval, until) = match decided {
+            Decided::Go(_) => return Ok(()),
+            Decided::Waits(id, until) => (
+                format!(
+                    "This call waits for an administrator of this gateway: {reason} Make the same call again once it \
+                     is allowed (approval {id}, until {until})."
+                ),
+                Some(id),
+                Some(until),
+            ),
+            Decided::Refused(id) => {
+                self.refused(message, "approval_refused", Some(*rule)).await?;
+                let text = format!("An administrator of this gateway has refused this call (approval {id}).");
+                (text, Some(id), None)
+            }
+            Decided::TooMany => {
+                self.refused(message, "too_many_wait", Some(*rule)).await?;
+                ("Too many calls wait for an administrator of this gateway already.".to_owned(), None, None)
+            }
+        };
+        let mut data = json!({ "reason": "approval_required" });
+        if let Some(data) = data.as_object_mut() {
+            data.extend(approval.map(|id| ("approval".to_owned(), id.to_string().into())));
+            data.extend(until.map(|until| ("until".to_owned(), until.to_string().into())));
+        }
+        Err(Box::new(answer::approval(&message.id, &text, &data)))
     }
 
     /// What a record says of a message; arguments as a keyed digest, because they may hold anything.
@@ -296,9 +362,9 @@ impl Arrived {
         detail
     }
 
-    async fn forward(self, message: Option<(Envelope, ToolClass)>, mut forward: Forward) -> HttpResponse {
+    async fn forward(self, message: Option<(Envelope, Judged)>, mut forward: Forward) -> HttpResponse {
         let id = message.as_ref().map_or(Value::Null, |(message, _)| message.id.clone());
-        let place = match gateway::place(&self.core, &self.pass) {
+        let place = match gateway::place(&self.core, &self.pass, &self.route) {
             Ok(place) => place,
             Err(refused) => return self.too_many(&id, refused).await,
         };
@@ -307,10 +373,16 @@ impl Arrived {
             let wait = UPSTREAM_REST.as_secs();
             return answer::later(StatusCode::SERVICE_UNAVAILABLE, &id, wait, text, "upstream_rests");
         }
+        // Late, because a decision is used up by it.
+        if let Some((message, Judged { held: Some(held), .. })) = &message
+            && let Err(answer) = self.held_back(message, held).await
+        {
+            return *answer;
+        }
         let bytes_in = forward.body.len();
         let record = match &message {
-            Some((message, class)) if CALLS.contains(&message.method.as_str()) => {
-                match self.begin(message, *class, bytes_in).await {
+            Some((message, judged)) if CALLS.contains(&message.method.as_str()) => {
+                match self.begin(message, judged.class, bytes_in).await {
                     Ok(record) => Some(record),
                     Err(answer) => return *answer,
                 }
@@ -363,7 +435,7 @@ impl Arrived {
         if let Some(members) = detail.as_object_mut() {
             members.insert("bytes_in".to_owned(), bytes_in.into());
         }
-        if class > ToolClass::Read {
+        if class > ToolClass::Read || self.route.resource.gateway.record_first {
             let kind = AuditKind::CallBegun;
             let mut event = gateway::event(&self.core, kind, &self.caller, &self.pass, &self.route);
             event.detail.clone_from(&detail);

@@ -131,6 +131,7 @@ impl Call {
         if let Some(record) = &mut self.record {
             record.bytes_out += bytes;
         }
+        gateway::went_out(&self.core, &self.pass, &self.route, bytes);
     }
 
     /// What goes on of messages from the server: lists filtered, and the end of the call noted. `None` when nothing is

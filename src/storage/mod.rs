@@ -6,6 +6,8 @@ pub mod api_requests;
 pub mod assertions;
 pub mod audit;
 pub mod audit_chain;
+pub mod call_approvals;
+pub mod call_rules;
 pub mod clients;
 pub mod codes;
 pub mod consents;

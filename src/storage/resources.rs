@@ -35,6 +35,7 @@ struct Row {
     removed_at: Option<i64>,
     second_factor_required: bool,
     access_rule: String,
+    gateway: String,
 }
 
 impl Row {
@@ -49,6 +50,7 @@ impl Row {
             is_default: self.is_default,
             client_rule: json(&self.client_rule, "resource.client_rule")?,
             access_rule: json(&self.access_rule, "resource.access_rule")?,
+            gateway: json(&self.gateway, "resource.gateway")?,
             second_factor_required: self.second_factor_required,
             client_id: self.client_id,
             secret_digest: digest(&self.secret_digest, "resource.secret_digest")?,
@@ -91,6 +93,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &Resource) -> Result<(), StoreError> {
         removed_at: None,
         second_factor_required: new.second_factor_required,
         access_rule: to_json(&new.access_rule)?,
+        gateway: to_json(&new.gateway)?,
     };
     diesel::insert_into(resource::table).values(&row).execute(tx.connection())?;
     bump(tx, Topic::Resources);
@@ -152,7 +155,8 @@ pub fn find_by_client_id(tx: &mut Tx<'_>, client_id: &str) -> Result<Option<Reso
         .transpose()
 }
 
-/// Changes the settings of an MCP server: its name, its second-factor rule and its client rule, as they stand in `new`.
+/// Changes the settings of an MCP server: its name, its second-factor rule, its client rule and what holds at
+/// the gateway, as they stand in `new`.
 ///
 /// # Errors
 /// A fault of the database.
@@ -162,6 +166,7 @@ pub fn set(tx: &mut Tx<'_>, new: &Resource, now: Timestamp) -> Result<(), StoreE
             resource::name.eq(&new.name),
             resource::second_factor_required.eq(new.second_factor_required),
             resource::client_rule.eq(to_json(&new.client_rule)?),
+            resource::gateway.eq(to_json(&new.gateway)?),
             resource::updated_at.eq(now.micros()),
         ))
         .execute(tx.connection())?;

@@ -72,6 +72,7 @@ diesel::table! {
         removed_at -> Nullable<BigInt>,
         second_factor_required -> Bool,
         access_rule -> Text,
+        gateway -> Text,
     }
 }
 diesel::table! {
@@ -452,5 +453,39 @@ diesel::table! {
         digest -> Binary,
         tools -> Nullable<Text>,
         created_at -> BigInt,
+    }
+}
+diesel::table! {
+    call_rule (id) {
+        id -> Text,
+        resource_id -> Text,
+        subject_kind -> Text,
+        subject -> Text,
+        conditions -> Text,
+        effect -> Text,
+        reason -> Text,
+        created_at -> BigInt,
+        created_by -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    call_approval (id) {
+        id -> Text,
+        rule_id -> Text,
+        reason -> Text,
+        resource_id -> Text,
+        grant_id -> Text,
+        user_id -> Nullable<Text>,
+        client_id -> Text,
+        method -> Text,
+        name -> Text,
+        digest -> Binary,
+        sealed -> Binary,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        decided_at -> Nullable<BigInt>,
+        decided_by -> Nullable<Text>,
+        allowed -> Nullable<Bool>,
+        used_at -> Nullable<BigInt>,
     }
 }

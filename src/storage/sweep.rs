@@ -7,13 +7,13 @@ use diesel::prelude::*;
 use super::error::StoreError;
 use super::grants;
 use super::schema::{
-    access_grant, access_token, api_request, assertion_seen, authorization_code, client, consent_request,
+    access_grant, access_token, api_request, assertion_seen, authorization_code, call_approval, client, consent_request,
     delivery, inactivity, initial_access_token, login_throttle, mail_outbox, refresh_token, session,
     setup_link, sign_in_step, signing_key, token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{
-    CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, MAIL_GIVE_UP, SWEEP_BATCH,
+    CALL_APPROVAL_KEPT, CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, MAIL_GIVE_UP, SWEEP_BATCH,
     UNUSED_CLIENT_TTL,
 };
 use crate::types::time::Timestamp;
@@ -56,6 +56,7 @@ pub fn run(tx: &mut Tx<'_>, now: Timestamp, session_idle_ttl: Duration) -> Resul
     // The job gives up in time and says so; this is for what it left when mail was switched off.
     swept += sweep!(tx, mail_outbox, id: String, mail_outbox::give_up_at.lt(before(MAIL_GIVE_UP)));
     swept += sweep!(tx, api_request, digest: Vec<u8>, api_request::created_at.lt(before(IDEMPOTENCY_MEMORY)));
+    swept += sweep!(tx, call_approval, id: String, call_approval::expires_at.lt(before(CALL_APPROVAL_KEPT)));
     swept += sweep!(tx, delivery, id: String, delivery::created_at.lt(before(DELIVERY_MEMORY)));
     swept += sweep!(tx, assertion_seen, digest: Vec<u8>, assertion_seen::expires_at.lt(present));
     swept += sweep!(tx, authorization_code, digest: Vec<u8>, authorization_code::expires_at.lt(before(CODE_MEMORY)));

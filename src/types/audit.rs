@@ -191,6 +191,18 @@ events! {
     ToolApproved = "tool.approved",
     /// An administrator closed a tool.
     ToolBlocked = "tool.blocked",
+    /// A rule about calls was made.
+    CallRuleMade = "call_rule.made",
+    /// A rule about calls was removed.
+    CallRuleRemoved = "call_rule.removed",
+    /// A call waits for somebody to allow it.
+    CallApprovalAsked = "call_approval.asked",
+    /// Somebody allowed one call.
+    CallApprovalGiven = "call_approval.given",
+    /// Somebody refused one call.
+    CallApprovalRefused = "call_approval.refused",
+    /// A call that was allowed is about to be forwarded; it cannot be made a second time.
+    CallApprovalUsed = "call_approval.used",
     /// What the gateway shows to a server behind it was set.
     UpstreamCredentialSet = "upstream_credential.set",
     /// It was cleared.

@@ -126,6 +126,14 @@ typed_id!(
     EndpointId
 );
 typed_id!(
+    /// A rule about calls through the gateway.
+    CallRuleId
+);
+typed_id!(
+    /// A call that somebody has to allow.
+    CallApprovalId
+);
+typed_id!(
     /// A message to one of them.
     DeliveryId
 );

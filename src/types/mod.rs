@@ -5,6 +5,8 @@ pub mod admin;
 pub mod alert;
 pub mod audit;
 pub mod audit_chain;
+pub mod call_approval;
+pub mod call_rule;
 pub mod client;
 pub mod csv;
 pub mod cut;

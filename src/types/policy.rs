@@ -74,6 +74,24 @@ fixed! {
     STREAM_LOOK: Duration = Duration::from_millis(500);
     /// Longest time a list that went through the gateway may be kept by a client.
     MAX_LIST_AGE: Duration = Duration::from_secs(60);
+    /// Most rules about calls to one server behind the gateway.
+    MAX_CALL_RULES: usize = 200;
+    /// Most conditions of one rule about calls.
+    MAX_CONDITIONS: usize = 16;
+    /// Longest condition of a rule about calls, in bytes.
+    MAX_CONDITION: usize = 512;
+    /// Largest regular expression of a condition, compiled, in bytes.
+    MAX_PATTERN: usize = 256 * 1024;
+    /// Longest reason of a rule about calls, in characters.
+    MAX_RULE_REASON: usize = 200;
+    /// Time within which somebody has to decide about a call that a rule holds back.
+    CALL_APPROVAL_WAIT: Duration = Duration::from_secs(3_600);
+    /// Time within which a call that was allowed has to be made.
+    CALL_APPROVAL_USE: Duration = Duration::from_secs(600);
+    /// Time a decided or forgotten call can still be looked up.
+    CALL_APPROVAL_KEPT: Duration = Duration::from_secs(30 * 86_400);
+    /// Calls under one approval of an app that may wait for a decision at a time.
+    CALL_APPROVALS_OPEN: i64 = 20;
     /// Most tools of one server behind the gateway.
     MAX_TOOLS: usize = 2_000;
     /// Largest metadata document, key set or logo that is fetched, in bytes.

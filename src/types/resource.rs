@@ -103,6 +103,65 @@ impl ClientRule {
     }
 }
 
+/// Who comes to a server behind the gateway, by what they show.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassKind {
+    /// An app with an access token that a person has approved.
+    App,
+    /// A client without OAuth, with a grant token.
+    GrantToken,
+    /// A machine of its own (`client_credentials`).
+    Machine,
+}
+
+impl PassKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::App, Self::GrantToken, Self::Machine];
+
+    /// The name in commands and documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::GrantToken => "grant_token",
+            Self::Machine => "machine",
+        }
+    }
+
+    /// The inverse of [`PassKind::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// What an administrator has set for a server behind the gateway. Nothing is set where a member is absent.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GatewayRule {
+    /// Whether every call has to be on record before it goes out, also one that only reads.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub record_first: bool,
+    /// Who may come; everybody when empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub accepts: Vec<PassKind>,
+    /// Most messages of one person or machine a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_a_minute: Option<u32>,
+    /// Most bytes that go out to one person or machine an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_an_hour: Option<u64>,
+}
+
+impl GatewayRule {
+    /// Whether this kind may come.
+    #[must_use]
+    pub fn lets_in(&self, kind: PassKind) -> bool {
+        self.accepts.is_empty() || self.accepts.contains(&kind)
+    }
+}
+
 /// An MCP server that this issuer guards (RFC 8707).
 #[derive(Clone, Debug)]
 pub struct Resource {
@@ -134,6 +193,8 @@ pub struct Resource {
     pub slug: Option<String>,
     /// Where the gateway forwards to.
     pub upstream: Option<String>,
+    /// What holds there beyond its scopes and rules.
+    pub gateway: GatewayRule,
     /// When it was added.
     pub created_at: Timestamp,
     /// When it last changed.

@@ -1,5 +1,7 @@
 //! `/mcp/{slug}`: who comes through, what of it, and what comes back.
 
+mod rules;
+
 use std::time::Duration;
 
 use futures_util::StreamExt as _;

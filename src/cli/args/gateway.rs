@@ -95,6 +95,6 @@ pub(in crate::cli) enum ToolCommand {
     },
 }
 
-fn class(text: &str) -> Result<ToolClass, String> {
+pub(super) fn class(text: &str) -> Result<ToolClass, String> {
     ToolClass::parse(text).ok_or_else(|| "expected read, write, destructive or admin".to_owned())
 }

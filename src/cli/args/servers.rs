@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::types::duration;
 use crate::types::key::SigningAlg;
+use crate::types::resource::PassKind;
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum ResourceCommand {
@@ -88,6 +89,39 @@ pub(in crate::cli) struct ResourceChangeArgs {
     /// Let only listed clients ask, among them those whose metadata document lives at this domain; may be repeated.
     #[arg(long = "allow-domain", value_name = "DOMAIN", group = "change")]
     pub(in crate::cli) allow_domains: Vec<String>,
+    /// At the gateway: whether every call has to be on record before it goes out, also one that only reads: required, or
+    /// optional.
+    #[arg(long, value_name = "RULE", value_parser = required, group = "change")]
+    pub(in crate::cli) record_first: Option<bool>,
+    /// At the gateway: let only listed kinds of callers in, this one among them: app, grant_token or machine; may be
+    /// repeated. Takes the place of the old list.
+    #[arg(long, value_name = "KIND", value_parser = kind, group = "change")]
+    pub(in crate::cli) accept: Vec<PassKind>,
+    /// At the gateway: let every kind of caller in.
+    #[arg(long, group = "change", conflicts_with = "accept")]
+    pub(in crate::cli) accept_any: bool,
+    /// At the gateway: most messages of one person or machine a minute, or none for no limit.
+    #[arg(long, value_name = "N", value_parser = limit::<u32>, group = "change")]
+    pub(in crate::cli) calls_per_minute: Option<Limit<u32>>,
+    /// At the gateway: most bytes that go out to one person or machine an hour, or none for no limit.
+    #[arg(long, value_name = "BYTES", value_parser = limit::<u64>, group = "change")]
+    pub(in crate::cli) bytes_per_hour: Option<Limit<u64>>,
+}
+
+/// A limit that is set, or taken away.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Limit<T>(pub(in crate::cli) Option<T>);
+
+fn limit<T: std::str::FromStr + PartialOrd + From<u8>>(text: &str) -> Result<Limit<T>, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    let number = text.parse().ok().filter(|number: &T| *number >= T::from(1));
+    number.map(|number| Limit(Some(number))).ok_or_else(|| "expected a number from 1 on, or none".to_owned())
+}
+
+fn kind(text: &str) -> Result<PassKind, String> {
+    PassKind::parse(text).ok_or_else(|| "expected app, grant_token or machine".to_owned())
 }
 
 fn required(text: &str) -> Result<bool, String> {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, Call, Kind, Operation, Query, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::Server;
-use crate::flow::resources::{self, NewResource, ResourceChange};
+use crate::flow::resources::{self, GatewayChange, NewResource, ResourceChange};
 use crate::flow::roles::{self, Change};
 use crate::types::access_rule::{Holder, NamedRole, Who};
 use crate::types::admin::Permission;
@@ -286,6 +286,7 @@ async fn set(call: Call) -> Result<Answer, Problem> {
             NewClientRule::PreRegistered => ClientRule::PreRegistered,
             NewClientRule::Only(ListedClients { clients, domains }) => ClientRule::Only { clients, domains },
         }),
+        gateway: GatewayChange::default(),
     };
     let done = resources::set(&call.core, &call.caller, found.uri.as_str(), change).await?;
     Answer::of(&ChangedServer { server: Server::of(&done.resource), ended: done.ended })

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{Desk, either, tools};
 use crate::flow::core::Core;
 use crate::flow::people::{self, OrderError};
-use crate::flow::resources::{self, ResourceChange};
+use crate::flow::resources::{self, GatewayChange, ResourceChange};
 use crate::flow::roles::{self, Change};
 use crate::types::access_rule::{Holder, NamedRole, Who};
 use crate::types::id::ResourceId;
@@ -77,6 +77,7 @@ fn settings(form: &Form) -> Result<ResourceChange, OrderError> {
         name: Some(form.value("name").to_owned()),
         second_factor_required: Some(second_factor_required),
         client_rule: Some(client_rule),
+        gateway: GatewayChange::default(),
     })
 }
 

@@ -1,0 +1,238 @@
+//! Single calls that a rule holds back: asking for them, deciding, and making them once.
+
+use serde_json::{Value, json};
+
+use super::core::{Caller, Core};
+use super::failure::Fault;
+use super::gateway::{self, Pass, Route};
+use super::people::OrderError;
+use crate::storage::{StoreError, Tx, audit, call_approvals as rows, clients, resources, users};
+use crate::types::audit::AuditKind;
+use crate::types::call_approval::{CallApproval, Stage};
+use crate::types::id::{CallApprovalId, CallRuleId, UserId};
+use crate::types::policy::{CALL_APPROVAL_USE, CALL_APPROVAL_WAIT, CALL_APPROVALS_OPEN};
+use crate::types::time::Timestamp;
+use crate::types::token::TokenDigest;
+
+const SEALED: &str = "call that waits";
+
+/// A call that a rule holds back.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldBack<'a> {
+    /// The rule.
+    pub rule: CallRuleId,
+    /// Why.
+    pub reason: &'a str,
+    /// The method.
+    pub method: &'a str,
+    /// The tool, the prompt or the resource.
+    pub name: &'a str,
+    /// What would be sent, in canonical form.
+    pub text: &'a str,
+}
+
+/// What is known of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decided {
+    /// It may go out; its one use is taken, and on record.
+    Go(CallApprovalId),
+    /// Somebody has to decide, until then.
+    Waits(CallApprovalId, Timestamp),
+    /// Somebody said no.
+    Refused(CallApprovalId),
+    /// Too many calls of this approval wait already.
+    TooMany,
+}
+
+/// Whether a call that a rule holds back may go out now. It is asked for where nobody has, and its one use is taken where
+/// somebody has allowed it: of the very same arguments, under the same approval.
+///
+/// # Errors
+/// A fault; then it may not.
+pub async fn ask_for(
+    core: &Core,
+    caller: &Caller,
+    (pass, route): (&Pass, &Route),
+    held: HeldBack<'_>,
+) -> Result<Decided, Fault> {
+    let now = core.now();
+    let server = route.resource.id.to_string();
+    let parts = [server.as_bytes(), held.method.as_bytes(), held.name.as_bytes(), held.text.as_bytes()];
+    let digest = TokenDigest::from_slice(&core.master.mac("call approval", &parts)).ok_or(Fault::Busy)?;
+    let id = CallApprovalId::new(now, core.rng.as_ref());
+    let new = CallApproval {
+        id,
+        rule_id: held.rule,
+        reason: held.reason.to_owned(),
+        resource_id: route.resource.id,
+        grant_id: pass.claims.grant_id,
+        user_id: UserId::parse(&pass.claims.sub),
+        client_id: pass.claims.client_id.clone(),
+        method: held.method.to_owned(),
+        name: held.name.to_owned(),
+        digest,
+        sealed: core.master.seal(SEALED, &id.to_string(), held.text.as_bytes(), core.rng.as_ref()),
+        created_at: now,
+        expires_at: now.plus(CALL_APPROVAL_WAIT),
+        decided_at: None,
+        decided_by: None,
+        allowed: None,
+        used_at: None,
+    };
+    let detail =
+        |id: CallApprovalId| json!({ "approval": id.to_string(), "method": new.method, "name": new.name });
+    let mut asked = gateway::event(core, AuditKind::CallApprovalAsked, caller, pass, route);
+    asked.detail = detail(id);
+    let mut used = gateway::event(core, AuditKind::CallApprovalUsed, caller, pass, route);
+    used.detail = detail(id);
+    Ok(core
+        .store
+        .write(move |tx| {
+            if let Some(known) = rows::standing(tx, new.grant_id, &new.digest, now)? {
+                match known.stage(now) {
+                    Stage::Waiting => return Ok(Decided::Waits(known.id, known.expires_at)),
+                    Stage::Refused => return Ok(Decided::Refused(known.id)),
+                    // Whoever comes second finds it used, and asks anew.
+                    Stage::Allowed if rows::take(tx, known.id, now)? => {
+                        let mut event = used.clone();
+                        if let Some(detail) = event.detail.as_object_mut() {
+                            detail.insert("approval".to_owned(), known.id.to_string().into());
+                        }
+                        audit::append(tx, &event)?;
+                        return Ok(Decided::Go(known.id));
+                    }
+                    _ => {}
+                }
+            }
+            if rows::waiting_under(tx, new.grant_id, now)? >= CALL_APPROVALS_OPEN {
+                return Ok(Decided::TooMany);
+            }
+            rows::insert(tx, &new)?;
+            audit::append(tx, &asked)?;
+            Ok(Decided::Waits(new.id, new.expires_at))
+        })
+        .await?)
+}
+
+/// A call that waits or has waited, as somebody who decides sees it.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The call.
+    pub approval: CallApproval,
+    /// What has become of it.
+    pub stage: Stage,
+    /// What would be sent; null where it cannot be opened any more.
+    pub arguments: Value,
+    /// The person's address, where one is behind it.
+    pub person: Option<String>,
+    /// The app's name, or its id where it has none.
+    pub app: String,
+    /// The server's name and URI.
+    pub server: (String, String),
+}
+
+/// Those that wait, oldest first; with `all`, every one that is kept, newest first, before `before`.
+///
+/// # Errors
+/// A fault.
+pub async fn list(
+    core: &Core,
+    all: bool,
+    before: Option<CallApprovalId>,
+    limit: i64,
+) -> Result<Vec<Shown>, Fault> {
+    let now = core.now();
+    let found: Vec<Named> = core
+        .store
+        .read(move |tx| {
+            let found = rows::list(tx, all, before, limit, now)?;
+            found.into_iter().map(|one| named(tx, one)).collect()
+        })
+        .await?;
+    Ok(found.into_iter().map(|named| shown(core, named, now)).collect())
+}
+
+/// One of them.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn find(core: &Core, id: &str) -> Result<Shown, OrderError> {
+    let missing = || OrderError::NotFound(format!("there is no call {id} that waits or has waited"));
+    let id = CallApprovalId::parse(id).ok_or_else(missing)?;
+    let now = core.now();
+    let found = core.store.read(move |tx| rows::find(tx, id)?.map(|one| named(tx, one)).transpose()).await?;
+    found.map(|named| shown(core, named, now)).ok_or_else(missing)
+}
+
+/// A call, with the names of person, app and server.
+type Named = (CallApproval, Option<String>, Option<String>, Option<(String, String)>);
+
+fn named(tx: &mut Tx<'_>, approval: CallApproval) -> Result<Named, StoreError> {
+    let person = match approval.user_id {
+        Some(id) => users::find(tx, id)?.map(|user| user.email),
+        None => None,
+    };
+    let app = clients::find(tx, &approval.client_id)?.map(|client| client.display_name());
+    let server = resources::find(tx, approval.resource_id)?;
+    Ok((approval, person, app, server.map(|server| (server.name, server.uri.to_string()))))
+}
+
+fn shown(core: &Core, (approval, person, app, server): Named, now: Timestamp) -> Shown {
+    let opened = core.master.open(SEALED, &approval.id.to_string(), &approval.sealed);
+    Shown {
+        stage: approval.stage(now),
+        arguments: opened.and_then(|text| serde_json::from_slice(text.expose()).ok()).unwrap_or_default(),
+        person,
+        app: app.unwrap_or_else(|| approval.client_id.to_string()),
+        server: server.unwrap_or_default(),
+        approval,
+    }
+}
+
+/// How many wait.
+///
+/// # Errors
+/// A fault.
+pub async fn count_waiting(core: &Core) -> Result<i64, Fault> {
+    let now = core.now();
+    Ok(core.store.read(move |tx| rows::count_waiting(tx, now)).await?)
+}
+
+/// Decides about a call that waits. What is allowed can be made once, within [`CALL_APPROVAL_USE`]; what is refused stays so for
+/// [`CALL_APPROVAL_WAIT`].
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn decide(core: &Core, caller: &Caller, id: &str, allow: bool) -> Result<Shown, OrderError> {
+    let known = find(core, id).await?;
+    let now = core.now();
+    let kind = if allow { AuditKind::CallApprovalGiven } else { AuditKind::CallApprovalRefused };
+    let mut event = core.event(kind, caller, now);
+    event.user_id = known.approval.user_id;
+    event.client_id = Some(known.approval.client_id.clone());
+    event.grant_id = Some(known.approval.grant_id);
+    event.resource_id = Some(known.approval.resource_id);
+    event.detail = json!({
+        "approval": id, "method": known.approval.method, "name": known.approval.name,
+        "rule": known.approval.rule_id.to_string(),
+    });
+    let until = now.plus(if allow { CALL_APPROVAL_USE } else { CALL_APPROVAL_WAIT });
+    let (id, by) = (known.approval.id, caller.by.clone());
+    let done = core
+        .store
+        .write(move |tx| {
+            let done = rows::decide(tx, id, allow, by.as_deref(), until, now)?;
+            if done.is_some() {
+                audit::append(tx, &event)?;
+            }
+            Ok(done)
+        })
+        .await?;
+    let Some(approval) = done else {
+        return Err(OrderError::Bad(format!(
+            "nobody waits for this any more: it is {}",
+            known.stage.as_str()
+        )));
+    };
+    Ok(Shown { stage: approval.stage(now), approval, ..known })
+}

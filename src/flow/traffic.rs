@@ -1,0 +1,208 @@
+//! How much goes through the gateway, under one approval and for one person, and which servers are left alone for a while.
+//! Each node counts what it lets through itself.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::core::Core;
+use super::gateway::{Pass, Route};
+use crate::types::id::{GrantId, ResourceId};
+use crate::types::policy::{
+    CALLS_A_MINUTE, CALLS_AT_ONCE, NOTE_USE, UPSTREAM_FAILURES, UPSTREAM_REST, USAGE_ROOM,
+};
+use crate::types::time::Timestamp;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// What goes through now, and what has failed lately; of this node.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    grants: Mutex<HashMap<GrantId, Flow>>,
+    people: Mutex<HashMap<(ResourceId, String), Share>>,
+    noted: Mutex<HashMap<GrantId, Timestamp>>,
+    servers: Mutex<HashMap<ResourceId, Health>>,
+}
+
+/// A count within a window.
+#[derive(Debug)]
+struct Window<T> {
+    since: Timestamp,
+    count: T,
+    told: bool,
+}
+
+impl<T: Copy + Default> Window<T> {
+    fn new(now: Timestamp) -> Self {
+        Self { since: now, count: T::default(), told: false }
+    }
+
+    fn roll(&mut self, now: Timestamp, span: Duration) {
+        if now.since(self.since) >= span {
+            *self = Self::new(now);
+        }
+    }
+
+    /// A refusal until the window ends.
+    fn refuse(&mut self, rule: &'static str, now: Timestamp, span: Duration) -> Refused {
+        let wait = span.saturating_sub(now.since(self.since)).as_secs().max(1);
+        Refused { rule, wait, first: !std::mem::replace(&mut self.told, true) }
+    }
+}
+
+/// What goes through under one approval.
+#[derive(Debug)]
+struct Flow {
+    messages: Window<usize>,
+    open: usize,
+}
+
+/// What goes through for one person, or one machine, at one server.
+#[derive(Debug)]
+struct Share {
+    messages: Window<u32>,
+    bytes: Window<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    failures: usize,
+    rests_until: Option<Timestamp>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes room when there is none; what is dropped is what says nothing any more.
+fn room<K: Eq + Hash, V>(map: &mut HashMap<K, V>, keep: impl FnMut(&K, &mut V) -> bool) {
+    if map.len() >= USAGE_ROOM {
+        map.retain(keep);
+    }
+}
+
+impl Traffic {
+    /// Whether the use of a grant token is to be noted now.
+    pub(super) fn is_worth_noting(&self, grant: GrantId, now: Timestamp) -> bool {
+        let mut noted = lock(&self.noted);
+        room(&mut noted, |_, at| now.since(*at) < NOTE_USE);
+        let worth = noted.get(&grant).is_none_or(|at| now.since(*at) >= NOTE_USE);
+        if worth {
+            noted.insert(grant, now);
+        }
+        worth
+    }
+
+    fn share(
+        &self,
+        pass: &Pass,
+        route: &Route,
+        now: Timestamp,
+        limits: impl FnOnce(&mut Share) -> Option<Refused>,
+    ) -> Option<Refused> {
+        let mut people = lock(&self.people);
+        room(&mut people, |_, share| now.since(share.bytes.since) < HOUR);
+        let share = people
+            .entry((route.resource.id, pass.claims.sub.clone()))
+            .or_insert_with(|| Share { messages: Window::new(now), bytes: Window::new(now) });
+        share.messages.roll(now, MINUTE);
+        share.bytes.roll(now, HOUR);
+        limits(share)
+    }
+}
+
+/// A place among what goes through; given back when dropped.
+pub struct Place {
+    core: Arc<Core>,
+    grant: GrantId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(flow) = lock(&self.core.traffic.grants).get_mut(&self.grant) {
+            flow.open = flow.open.saturating_sub(1);
+        }
+    }
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Which limit.
+    pub rule: &'static str,
+    /// After how many seconds to try again.
+    pub wait: u64,
+    /// Whether it is the first time within the window: that one is recorded.
+    pub first: bool,
+}
+
+/// A place for one more message under an approval, of one person at one server.
+///
+/// # Errors
+/// When there are too many at once or within the minute, or too much went out within the hour.
+pub fn place(core: &Arc<Core>, pass: &Pass, route: &Route) -> Result<Place, Refused> {
+    let (now, grant, rule) = (core.now(), pass.claims.grant_id, &route.resource.gateway);
+    let mut grants = lock(&core.traffic.grants);
+    room(&mut grants, |_, flow| flow.open > 0 || now.since(flow.messages.since) < MINUTE);
+    let flow = grants.entry(grant).or_insert_with(|| Flow { messages: Window::new(now), open: 0 });
+    flow.messages.roll(now, MINUTE);
+    if flow.messages.count >= CALLS_A_MINUTE {
+        return Err(flow.messages.refuse("rate", now, MINUTE));
+    }
+    if flow.open >= CALLS_AT_ONCE {
+        return Err(Refused { wait: 1, ..flow.messages.refuse("concurrency", now, MINUTE) });
+    }
+    if rule.calls_a_minute.is_some() || rule.bytes_an_hour.is_some() {
+        let refused = core.traffic.share(pass, route, now, |share| {
+            if rule.bytes_an_hour.is_some_and(|most| share.bytes.count >= most) {
+                return Some(share.bytes.refuse("bytes_out", now, HOUR));
+            }
+            if rule.calls_a_minute.is_some_and(|most| share.messages.count >= most) {
+                return Some(share.messages.refuse("rate_of_person", now, MINUTE));
+            }
+            share.messages.count += 1;
+            None
+        });
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+    }
+    flow.messages.count += 1;
+    flow.open += 1;
+    drop(grants);
+    Ok(Place { core: Arc::clone(core), grant })
+}
+
+/// Counts bytes that go out to somebody, where there is a limit.
+pub fn went_out(core: &Core, pass: &Pass, route: &Route, bytes: usize) {
+    if route.resource.gateway.bytes_an_hour.is_some() {
+        core.traffic.share(pass, route, core.now(), |share| {
+            share.bytes.count = share.bytes.count.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+            None
+        });
+    }
+}
+
+/// Whether a server that has failed again and again is left alone now.
+#[must_use]
+pub fn rests(core: &Core, route: &Route) -> bool {
+    let until = lock(&core.traffic.servers).get(&route.resource.id).and_then(|health| health.rests_until);
+    until.is_some_and(|until| core.now() < until)
+}
+
+/// Notes whether a server could be reached.
+pub fn reached(core: &Core, route: &Route, well: bool) {
+    let now = core.now();
+    let mut servers = lock(&core.traffic.servers);
+    if well {
+        servers.remove(&route.resource.id);
+        return;
+    }
+    let health = servers.entry(route.resource.id).or_default();
+    health.failures += 1;
+    if health.failures >= UPSTREAM_FAILURES {
+        health.rests_until = Some(now.plus(UPSTREAM_REST));
+    }
+}
