@@ -204,6 +204,12 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::rule))
                 .route(web::post().to(admin::set_rule)),
         )
+        .service(route("/admin/calls", Access::Console, READ).route(reading().to(admin::calls)))
+        .service(
+            route("/admin/calls/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::call))
+                .route(web::post().to(admin::decide_call)),
+        )
         .service(
             route("/admin/cut", Access::Console, FORM)
                 .route(web::get().to(admin::cuts))
@@ -237,6 +243,7 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::server))
                 .route(web::post().to(admin::change_server)),
         )
+        .service(route("/admin/servers/{id}/why", Access::Console, READ).route(reading().to(admin::why)))
         .service(route("/admin/servers/{id}/who", Access::Console, READ).route(reading().to(admin::who)))
         .service(route("/admin/sessions", Access::Console, READ).route(reading().to(admin::sessions)))
         .service(

@@ -7,9 +7,9 @@ use super::error::StoreError;
 use super::inactivity;
 use super::row::{need, to_json};
 use super::schema::{
-    access_cut, access_grant, alert, audit_event, authorization_code, call_approval, consent_request, login_throttle,
-    mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session, sign_in_step, token_family,
-    users,
+    access_cut, access_grant, alert, audit_event, authorization_code, call_approval, consent_request,
+    login_throttle, mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session,
+    sign_in_step, token_family, users,
 };
 use super::store::Tx;
 use crate::types::audit_chain::{AuditKey, ERASED, Hash, Head, Mark};

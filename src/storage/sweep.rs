@@ -7,14 +7,14 @@ use diesel::prelude::*;
 use super::error::StoreError;
 use super::grants;
 use super::schema::{
-    access_grant, access_token, api_request, assertion_seen, authorization_code, call_approval, client, consent_request,
-    delivery, inactivity, initial_access_token, login_throttle, mail_outbox, refresh_token, session,
-    setup_link, sign_in_step, signing_key, token_family,
+    access_grant, access_token, api_request, assertion_seen, authorization_code, call_approval, client,
+    consent_request, delivery, inactivity, initial_access_token, login_throttle, mail_outbox, refresh_token,
+    session, setup_link, sign_in_step, signing_key, token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{
-    CALL_APPROVAL_KEPT, CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY, MAIL_GIVE_UP, SWEEP_BATCH,
-    UNUSED_CLIENT_TTL,
+    CALL_APPROVAL_KEPT, CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY,
+    MAIL_GIVE_UP, SWEEP_BATCH, UNUSED_CLIENT_TTL,
 };
 use crate::types::time::Timestamp;
 

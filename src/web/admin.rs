@@ -5,6 +5,8 @@ mod access;
 mod alerts;
 mod apps;
 mod audit;
+mod call_rules;
+mod calls;
 mod cuts;
 mod export;
 mod overview;
@@ -25,6 +27,8 @@ pub use access::{get as grant, list as access, post as end_grant};
 pub use alerts::{acknowledge, list as alerts};
 pub use apps::{get as app, list as apps, post as change_app};
 pub use audit::get as audit;
+pub use call_rules::why;
+pub use calls::{list as calls, one as call, post as decide_call};
 pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
 pub use export::{evidence, list as export};
 pub use overview::get as overview;
@@ -201,6 +205,8 @@ impl<'a> Desk<'a> {
 const DONE: &[(&str, &str)] = &[
     ("changed", "Saved. It is in force everywhere within a second."),
     ("noted", "Noted."),
+    ("allowed", "Allowed: the app can make this call once, within ten minutes."),
+    ("denied", "Refused."),
     ("off", "Switched off. Every sign-in and every token is dead."),
     ("on", "Switched on again."),
     ("role", "The role was changed."),

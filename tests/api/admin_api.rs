@@ -6,7 +6,7 @@ use postern::types::audit::AuditKind;
 use postern::types::user::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, Browser, EMAIL, NOTES, Node, PASSWORD};
+use crate::harness::{Answer, App, Browser, EMAIL, Mcp, NOTES, Node, PASSWORD};
 
 const API: &str = "/admin/api/v1";
 const EVERYTHING: &str = "admin:read admin:revoke admin:write";
@@ -120,6 +120,7 @@ async fn operations(node: &Node) -> Vec<(String, String, String)> {
         for (method, operation) in members.as_object().unwrap() {
             let path =
                 path.replace("{id}", "0198f000-0000-7000-8000-000000000000").replace("{role}", "reader");
+            let path = path.replace("{rule}", "0198f000-0000-7000-8000-000000000000");
             let needs = operation["security"][0]["oauth"][0].as_str().unwrap().to_owned();
             all.push((method.to_uppercase(), path, needs));
         }
@@ -375,4 +376,83 @@ async fn the_api_is_no_server_to_be_removed_or_to_introspect() {
     assert!(error.is_err());
     // A token for it is nobody else's business.
     assert_eq!(world.node.introspect(&token).await, json!({ "active": false }));
+}
+
+/// A whole life of a server behind the gateway, over the API alone.
+#[actix_web::test]
+async fn a_server_behind_the_gateway_is_managed() {
+    let world = world().await;
+    let (admin, mcp) = (world.token(EVERYTHING).await, Mcp::start());
+    let done = async |method: &str, path: &str, body: Value, status: u16| {
+        let answer = world.call(&admin, method, path, Some(body).filter(|body| !body.is_null())).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+        answer.body
+    };
+    let uri = format!("{}/mcp/bank", world.node.issuer());
+    let new = json!({"uri": uri, "name": "Bank", "slug": "bank", "upstream": mcp.url});
+    let added = done("POST", "/servers", new, 201).await;
+    assert_eq!(added["server"]["scopes"].as_array().unwrap().len(), 3);
+    let server = format!("/servers/{}", added["server"]["id"].as_str().unwrap());
+    let key = json!({"kind": "header", "name": "X-Api-Key", "secret": "a-key-of-the-bank"});
+    done("PUT", &format!("{server}/credential"), key, 204).await;
+    let wrong = json!({"kind": "bearer", "name": "x", "secret": "a-key-of-the-bank"});
+    done("PUT", &format!("{server}/credential"), wrong, 422).await;
+    let token = json!({
+        "email": EMAIL, "server": uri, "name": "laptop", "ttl_seconds": 3_600,
+        "scopes": ["tools:read", "tools:write"],
+    });
+    let made = done("POST", "/grant-tokens", token, 201).await;
+    let token = made["token"].as_str().unwrap();
+    let send = async |body: Value| {
+        Answer::of(world.node.request("POST", "/mcp/bank").bearer_auth(token).json(&body)).await
+    };
+    let call = |tool: &str, arguments: Value| {
+        let params = json!({"name": tool, "arguments": arguments});
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    };
+    send(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})).await;
+    assert_eq!(mcp.seen()[0].header("x-api-key"), Some("a-key-of-the-bank"));
+    let tools = done("GET", &format!("{server}/tools"), Value::Null, 200).await;
+    assert_eq!(tools.as_array().unwrap().len(), 4);
+    let decision = json!({"names": ["odd"], "approve": true, "class": "read"});
+    let decided = done("PATCH", &format!("{server}/tools"), decision, 200).await;
+    assert_eq!((&decided[0]["state"], &decided[0]["class"]), (&json!("approved"), &json!("read")));
+    done("PATCH", &format!("{server}/tools"), json!({"names": ["no"], "approve": false}), 404).await;
+    let rule = json!({
+        "about": {"tool": "add"}, "when": ["amount > 100"], "effect": "ask", "reason": "Large ones are looked at.",
+    });
+    let rule = done("POST", &format!("{server}/rules"), rule, 201).await;
+    let odd = json!({"about": "every_tool", "when": ["amount is large"], "effect": "deny", "reason": "no"});
+    let refused_rule = done("POST", &format!("{server}/rules"), odd, 422).await;
+    assert!(refused_rule["detail"].as_str().unwrap().contains("operator"), "{refused_rule}");
+    let explain = json!({"email": EMAIL, "name": "add", "arguments": {"amount": 500}});
+    let why = done("POST", &format!("{server}/explain"), explain, 200).await;
+    assert_eq!((&why[0]["goes_through"], &why[0]["rule"]), (&json!(false), &json!("approval_required")));
+    assert_eq!(send(call("add", json!({"amount": 500}))).await.body["error"]["code"], -32_001);
+    let waiting = world.get(&admin, "/calls").await;
+    assert_eq!(waiting["items"][0]["arguments"], json!({"amount": 500}));
+    let id = waiting["items"][0]["id"].as_str().unwrap().to_owned();
+    done("POST", &format!("/calls/{id}/decision"), json!({"allow": true}), 200).await;
+    done("POST", &format!("/calls/{id}/decision"), json!({"allow": true}), 422).await;
+    assert!(send(call("add", json!({"amount": 500}))).await.body["result"].is_object());
+    assert_eq!(world.get(&admin, &format!("/calls/{id}")).await["stage"], "used");
+    assert_eq!(world.get(&admin, "/calls?all=true&limit=1").await["items"].as_array().unwrap().len(), 1);
+    let other = format!("{server}/rules/0198f000-0000-7000-8000-000000000000");
+    done("DELETE", &other, Value::Null, 404).await;
+    let rule = rule["id"].as_str().unwrap();
+    let notes = world.node.core.live.view().resource(NOTES).unwrap().id;
+    done("DELETE", &format!("/servers/{notes}/rules/{rule}"), Value::Null, 404).await;
+    done("DELETE", &format!("{server}/rules/{rule}"), Value::Null, 204).await;
+    assert_eq!(world.get(&admin, &format!("{server}/rules")).await, json!([]));
+    let settings = json!({"gateway": {"accepts": ["app"], "calls_a_minute": 5}});
+    let changed = done("PATCH", &server, settings, 200).await;
+    assert_eq!(changed["server"]["gateway"]["accepts"], json!(["app"]));
+    assert_eq!(send(call("look", json!({}))).await.status, 403);
+    let back = done("PATCH", &server, json!({"gateway": {"accepts": [], "calls_a_minute": 0}}), 200).await;
+    assert_eq!(back["server"]["gateway"]["calls_a_minute"], Value::Null);
+    let elsewhere = format!("/servers/{notes}");
+    done("PATCH", &elsewhere, json!({"gateway": {"record_first": true}}), 422).await;
+    done("DELETE", &format!("{server}/credential"), Value::Null, 204).await;
+    assert_eq!(send(call("look", json!({}))).await.status, 200);
+    assert_eq!(mcp.calls().last().unwrap().header("x-api-key"), None);
 }

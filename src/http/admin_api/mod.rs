@@ -3,8 +3,10 @@
 
 mod alerts;
 mod audit;
+mod calls;
 mod clients;
 mod cuts;
+mod gateway;
 mod grants;
 mod inactivity;
 mod keys;
@@ -44,6 +46,8 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         clients::OPERATIONS,
         servers::OPERATIONS,
         who::OPERATIONS,
+        gateway::OPERATIONS,
+        calls::OPERATIONS,
         grants::OPERATIONS,
         sessions::OPERATIONS,
         cuts::OPERATIONS,

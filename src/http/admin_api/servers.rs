@@ -12,7 +12,7 @@ use crate::types::access_rule::{Holder, NamedRole, Who};
 use crate::types::admin::Permission;
 use crate::types::id::{ResourceId, UserId};
 use crate::types::key::SigningAlg;
-use crate::types::resource::{ClientRule, Resource, ResourceScope, Risk};
+use crate::types::resource::{ClientRule, PassKind, Resource, ResourceScope, Risk};
 
 const HOLDER: &[Query] = &[
     query("group", Kind::Text, "A group."),
@@ -146,6 +146,11 @@ struct NewServer {
     /// Whether nobody allows access here without a second factor.
     #[serde(default)]
     second_factor_required: bool,
+    /// Its path segment at the gateway; goes with `upstream`.
+    slug: Option<String>,
+    /// Where the gateway forwards to. Without `scopes` it then has tools:read, tools:write and tools:delete.
+    #[schemars(length(max = 2048))]
+    upstream: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
@@ -190,6 +195,45 @@ struct ServerChange {
     second_factor_required: Option<bool>,
     /// Which clients may ask.
     client_rule: Option<NewClientRule>,
+    /// What holds at the gateway.
+    gateway: Option<GatewaySettings>,
+}
+
+/// What is to change at the gateway; what is absent stays.
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields)]
+struct GatewaySettings {
+    /// Whether every call has to be on record before it goes out, also one that only reads.
+    record_first: Option<bool>,
+    /// Who may come; everybody when empty.
+    accepts: Option<Vec<CallerKind>>,
+    /// Most messages of one person or machine a minute; 0 for no limit.
+    calls_a_minute: Option<u32>,
+    /// Most bytes that go out to one person or machine an hour; 0 for no limit.
+    #[schemars(range(max = 1_125_899_906_842_624_u64))]
+    bytes_an_hour: Option<u64>,
+}
+
+/// What somebody shows who comes to a server behind the gateway.
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum CallerKind {
+    /// An app with an access token that a person has approved.
+    App,
+    /// A client without OAuth, with a grant token.
+    GrantToken,
+    /// A machine of its own.
+    Machine,
+}
+
+impl CallerKind {
+    const fn meant(self) -> PassKind {
+        match self {
+            Self::App => PassKind::App,
+            Self::GrantToken => PassKind::GrantToken,
+            Self::Machine => PassKind::Machine,
+        }
+    }
 }
 
 /// Which clients may ask: `anyone`, those that an administrator has added, or a list.
@@ -233,7 +277,7 @@ struct RoleScopes {
 }
 
 /// The server that the path names.
-fn server(call: &Call) -> Result<Resource, Problem> {
+pub(super) fn server(call: &Call) -> Result<Resource, Problem> {
     let id = call.id(ResourceId::parse)?;
     call.core.live.view().resource_by_id(id).cloned().ok_or_else(Problem::missing)
 }
@@ -251,10 +295,14 @@ async fn add(call: Call) -> Result<Answer, Problem> {
         description: scope.description,
         default: scope.default,
     });
+    let mut scopes: Vec<ResourceScope> = scopes.collect();
+    if scopes.is_empty() && new.upstream.is_some() {
+        scopes = resources::gated_scopes();
+    }
     let new = NewResource {
         uri: new.uri,
         name: new.name,
-        scopes: scopes.collect(),
+        scopes,
         access_token_ttl: new.access_token_ttl.map(std::time::Duration::from_secs),
         signing_alg: match new.signing_alg {
             None | Some(Alg::ES256) => SigningAlg::ES256,
@@ -264,8 +312,8 @@ async fn add(call: Call) -> Result<Answer, Problem> {
         is_default: new.default,
         client_rule: ClientRule::Anyone,
         second_factor_required: new.second_factor_required,
-        slug: None,
-        upstream: None,
+        slug: new.slug,
+        upstream: new.upstream,
     };
     let (resource, secret) = resources::add(&call.core, &call.caller, new).await?;
     Answer::of(&AddedServer { server: Server::of(&resource), client_secret: secret.expose().to_owned() })
@@ -286,7 +334,12 @@ async fn set(call: Call) -> Result<Answer, Problem> {
             NewClientRule::PreRegistered => ClientRule::PreRegistered,
             NewClientRule::Only(ListedClients { clients, domains }) => ClientRule::Only { clients, domains },
         }),
-        gateway: GatewayChange::default(),
+        gateway: wanted.gateway.map_or_else(GatewayChange::default, |wanted| GatewayChange {
+            record_first: wanted.record_first,
+            accepts: wanted.accepts.map(|kinds| kinds.into_iter().map(CallerKind::meant).collect()),
+            calls_a_minute: wanted.calls_a_minute.map(|most| Some(most).filter(|most| *most > 0)),
+            bytes_an_hour: wanted.bytes_an_hour.map(|most| Some(most).filter(|most| *most > 0)),
+        }),
     };
     let done = resources::set(&call.core, &call.caller, found.uri.as_str(), change).await?;
     Answer::of(&ChangedServer { server: Server::of(&done.resource), ended: done.ended })

@@ -10,7 +10,7 @@ use crate::types::access_rule::Who;
 use crate::types::client::Client;
 use crate::types::cut::Cut;
 use crate::types::grant::Grant;
-use crate::types::resource::Resource;
+use crate::types::resource::{GatewayRule, Resource};
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
 use crate::types::user::User;
@@ -191,8 +191,38 @@ pub struct Server {
     second_factor_required: bool,
     /// With which id it may introspect.
     client_id: String,
+    /// Its path segment at the gateway, where it is behind it.
+    slug: Option<String>,
+    /// Where the gateway forwards to.
+    upstream: Option<String>,
+    /// What holds at the gateway beyond its scopes and rules, where it is behind it.
+    gateway: Option<GatewayShown>,
     /// When it was added.
     created_at: Moment,
+}
+
+/// What holds at the gateway.
+#[derive(Serialize, JsonSchema)]
+pub struct GatewayShown {
+    /// Whether every call has to be on record before it goes out.
+    record_first: bool,
+    /// Who may come, of `app`, `grant_token` and `machine`; everybody when empty.
+    accepts: Vec<&'static str>,
+    /// Most messages of one person or machine a minute.
+    calls_a_minute: Option<u32>,
+    /// Most bytes that go out to one person or machine an hour.
+    bytes_an_hour: Option<u64>,
+}
+
+impl GatewayShown {
+    fn of(rule: &GatewayRule) -> Self {
+        Self {
+            record_first: rule.record_first,
+            accepts: rule.accepts.iter().map(|kind| kind.as_str()).collect(),
+            calls_a_minute: rule.calls_a_minute,
+            bytes_an_hour: rule.bytes_an_hour,
+        }
+    }
 }
 
 impl Server {
@@ -227,6 +257,9 @@ impl Server {
             default: resource.is_default,
             second_factor_required: resource.second_factor_required,
             client_id: resource.client_id.clone(),
+            slug: resource.slug.clone(),
+            upstream: resource.upstream.clone(),
+            gateway: resource.upstream.as_ref().map(|_| GatewayShown::of(&resource.gateway)),
             created_at: Moment(resource.created_at),
         }
     }

@@ -3,9 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Desk, either, fact, said, table};
-use crate::flow::alerts;
 use crate::flow::core::Core;
 use crate::flow::overview::{self, Series};
+use crate::flow::{alerts, call_approvals};
 use crate::types::audit::AuditKind;
 use crate::web::site::Site;
 use crate::web::view::console::{Bar, Number};
@@ -39,6 +39,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 count => format!("{count} signs of theft in the last 24 hours: look at them first."),
             };
             let open = alerts::list(&core, true).await.map_err(|cause| desk.fault(&cause))?;
+            let waiting = call_approvals::count_waiting(&core).await.map_err(|cause| desk.fault(&cause))?;
             let mut view = desk.blank("", "Overview", lead);
             view.numbers = numbers(&seen.day, "an hour, over the last 24 hours");
             let mut week = table("The last seven days", "", vec!["What", "How often"]);
@@ -51,6 +52,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
             }
             view.facts = vec![
                 fact("Open alerts", desk.named(open.len().to_string(), "/alerts")),
+                fact("Calls that wait for somebody", desk.named(waiting.to_string(), "/calls")),
                 fact("Browsers seen in the last hour", desk.named(seen.active.to_string(), "/sessions")),
                 fact("Audit log last signed", desk.ago(seen.signed_at)),
             ];

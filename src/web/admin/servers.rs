@@ -7,7 +7,7 @@ use super::cuts::way;
 use super::people::pairs;
 use super::server_forms::editors;
 use super::tools;
-use super::{Desk, at, either, fact, marked, said, table};
+use super::{Desk, at, call_rules, either, fact, marked, said, table};
 use crate::flow::console;
 use crate::flow::core::Core;
 use crate::flow::keys::{self as flow_keys, KeyState};
@@ -108,6 +108,7 @@ pub async fn get(
             }
             let route = resource.slug.as_ref().and_then(|slug| view_now.routes.get(slug));
             tools::show(&mut view, resource, route.map(AsRef::as_ref));
+            call_rules::show(&mut view, resource, route.map(AsRef::as_ref));
             let mut roles = table(
                 "Who may be granted what",
                 "",

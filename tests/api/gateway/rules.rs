@@ -296,3 +296,77 @@ async fn it_can_be_asked_why_a_call_goes_through_or_not() {
     world.cut(Target::Person(person), Kind::Isolate(Duration::from_secs(60))).await;
     assert_eq!(asked("look", json!({})).await[0].rule, "cut");
 }
+
+#[actix_web::test]
+async fn an_administrator_makes_rules_and_decides_about_calls_in_the_console() {
+    let world = world().await;
+    let token = world.token("notes:read notes:write").await;
+    world.list(&token).await;
+    let id = world.node.core.live.view().resource(&world.uri).unwrap().id;
+    let server = format!("/admin/servers/{id}");
+    world.node.add_person("root@example.com", "nine purple kettles").await;
+    let caller = Caller::command_line();
+    people::set_role(&world.node.core, &caller, "root@example.com", Role::Admin).await.unwrap();
+    let root = Browser::new(&world.node);
+    root.sign_in("root@example.com", "nine purple kettles").await;
+    let csrf = root.get("/account").await.form("/logout").values("csrf").remove(0).to_owned();
+    let send = async |path: &str, fields: &[(&str, &str)]| {
+        let mut all = fields.to_vec();
+        all.push(("csrf", &csrf));
+        let answer = root.send(root.request("POST", path).form(&all)).await;
+        root.follow(answer).await
+    };
+    let rule = [
+        ("do", "add_rule"),
+        ("about", "tool add"),
+        ("when1", "amount > 100"),
+        ("when2", ""),
+        ("effect", "ask"),
+        ("reason", "Large ones are looked at."),
+    ];
+    for (place, bad) in
+        [(1, ("about", "nothing")), (2, ("when1", "amount")), (4, ("effect", "no")), (5, ("reason", ""))]
+    {
+        let mut fields = rule;
+        fields[place] = bad;
+        assert!(send(&server, &fields).await.status >= 400, "{bad:?}");
+    }
+    let page = send(&server, &rule).await;
+    assert!(page.words().contains("the tool addamount > 100waits for you"), "{}", page.words());
+    world.send(&token, &with("add", json!({"amount": 500, "note": "<b>rent</b>"}))).await;
+    world.send(&token, &with("add", json!({"amount": 501}))).await;
+    let words = root.get("/admin/calls").await.words();
+    assert!(words.contains("2 calls wait for you."), "{words}");
+    let waiting = world.waiting().await;
+    let call = |at: usize| format!("/admin/calls/{}", waiting[at].approval.id);
+    let page = root.get(&call(0)).await;
+    assert!(page.words().contains("<b>rent</b>") && page.words().contains(EMAIL), "{}", page.words());
+    assert!(!page.text.contains("<b>rent"), "an argument is no markup");
+    assert!(send(&call(0), &[("do", "neither")]).await.status >= 400);
+    assert!(send(&call(0), &[("do", "allow")]).await.words().contains("Allowed"));
+    assert!(send(&call(1), &[("do", "refuse")]).await.words().contains("Refused."));
+    assert!(send(&call(1), &[("do", "allow")]).await.status >= 400, "nobody decides twice");
+    let through = world.send(&token, &with("add", json!({"amount": 500, "note": "<b>rent</b>"}))).await;
+    assert!(through.body["result"].is_object(), "{}", through.text);
+    let done = world.records(AuditKind::CallApprovalGiven).await;
+    assert_eq!(done[0].detail["by"], "root@example.com");
+    let why = format!("{server}/why?person={EMAIL}&tool=add&arguments=%7B%22amount%22%3A500%7D");
+    let words = root.get(&why).await.words();
+    assert!(
+        words.contains("It would not go through.") && words.contains("Large ones are looked at."),
+        "{words}"
+    );
+    assert!(root.get(&format!("{server}/why?person={EMAIL}&tool=add&arguments=x")).await.status >= 400);
+    // Whoever may only look, and whoever may not.
+    people::set_role(&world.node.core, &caller, "root@example.com", Role::Auditor).await.unwrap();
+    world.send(&token, &with("add", json!({"amount": 502}))).await;
+    let third = format!("/admin/calls/{}", world.waiting().await[0].approval.id);
+    assert!(!root.get(&third).await.text.contains("Allow once"));
+    assert!(send(&third, &[("do", "allow")]).await.status >= 400);
+    assert!(send(&server, &rule).await.status >= 400);
+    assert_eq!(world.waiting().await.len(), 1);
+    let member = Browser::signed_in(&world.node).await;
+    for path in ["/admin/calls", &third, &why] {
+        assert_eq!(member.get(path).await.status, 403, "{path}");
+    }
+}
