@@ -23,8 +23,8 @@ use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
-    account, admin, assets, authorize, consent, federation, home, login, logout, passkeys, second_step,
-    security, setup,
+    account, admin, assets, authorize, consent, federation, home, login, logout, passkeys, reset,
+    second_step, security, setup,
 };
 use crate::wire::caller::From;
 
@@ -126,6 +126,11 @@ fn routes(config: &mut web::ServiceConfig) {
             route("/setup", Access::Link, FORM)
                 .route(web::get().to(setup::get))
                 .route(web::post().to(setup::post)),
+        )
+        .service(
+            route("/reset", Access::Link, FORM)
+                .route(web::get().to(reset::get))
+                .route(web::post().to(reset::post)),
         )
         .service(route("/account", Access::Person, READ).route(reading().to(account::get)))
         .service(route("/account/remove", Access::Person, POST).route(web::post().to(account::remove)))

@@ -61,7 +61,9 @@ pub fn shared_signal(event: &AuditEvent) -> Option<(&'static str, Value, UserId)
         // Offboarding is such a cut, too.
         AuditKind::AccessCut if text("target") == "person" && text("kind") != "reconsent" => {}
         AuditKind::UserDisabled => {}
-        AuditKind::PasswordChanged | AuditKind::UserPasswordSet => return credential("update", "password"),
+        AuditKind::PasswordChanged | AuditKind::PasswordReset | AuditKind::UserPasswordSet => {
+            return credential("update", "password");
+        }
         AuditKind::AuthenticatorAdded => return credential("create", "app"),
         AuditKind::AuthenticatorRemoved => return credential("delete", "app"),
         AuditKind::PasskeyAdded => return credential("create", "passkey"),

@@ -34,6 +34,8 @@ pub const OWN_KINDS: &[AuditKind] = &[
     AuditKind::SecondFactorFailed,
     AuditKind::SessionsEnded,
     AuditKind::PasswordChanged,
+    AuditKind::PasswordResetAsked,
+    AuditKind::PasswordReset,
     AuditKind::UserPasswordSet,
     AuditKind::UserRoleSet,
     AuditKind::UserSecondFactorRule,

@@ -16,6 +16,21 @@ use crate::types::user::User;
 const MAX_PIECE: usize = 200;
 
 #[derive(Template)]
+#[template(path = "mail/reset.txt")]
+struct ResetText<'a> {
+    issuer: &'a str,
+    origin: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail/no_password.txt")]
+struct NoPasswordText<'a> {
+    issuer: &'a str,
+    origin: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "mail/notice.txt")]
 struct NoticeText<'a> {
     what: &'a str,
@@ -43,6 +58,8 @@ pub enum Notice {
     PasswordChanged,
     /// An administrator set it.
     PasswordSet,
+    /// It was set with a mailed link.
+    PasswordReset,
     /// A passkey was added.
     PasskeyAdded,
     /// A passkey was removed.
@@ -61,6 +78,10 @@ impl Notice {
             Self::PasswordSet => {
                 ("Your password was set", "an administrator has set the password of your account.")
             }
+            Self::PasswordReset => (
+                "Your password was changed",
+                "a new password was set for your account with a link that we had mailed to you. Every browser was signed out.",
+            ),
             Self::PasskeyAdded => ("A passkey was added", "a passkey was added to your account."),
             Self::PasskeyRemoved => ("A passkey was removed", "a passkey was removed from your account."),
             Self::AuthenticatorRemoved => {
@@ -91,6 +112,24 @@ pub fn notice(
         security: &core.policy.issuer.url("/account/security"),
     };
     letter(&user.email, subject, &text)
+}
+
+/// The way to a new password.
+///
+/// # Errors
+/// Never in practice.
+pub fn reset(core: &Core, to: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
+    let issuer = core.policy.issuer.as_str();
+    letter(to, "Set a new password", &ResetText { issuer, origin, link })
+}
+
+/// That there is no password to reset.
+///
+/// # Errors
+/// Never in practice.
+pub fn no_password(core: &Core, to: &str, origin: &str) -> Result<Letter, Fault> {
+    let issuer = core.policy.issuer.as_str();
+    letter(to, "Your account has no password here", &NoPasswordText { issuer, origin })
 }
 
 /// Alerts of one kind; `lines` says one each.

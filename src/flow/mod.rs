@@ -46,6 +46,7 @@ pub mod people;
 pub mod providers;
 pub mod refresh;
 pub mod register;
+pub mod reset;
 pub mod resources;
 pub mod revoke;
 pub mod roles;

@@ -2,21 +2,39 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::letters::{self, Notice};
+use super::login::network_key;
+use super::reset::{self, Asked};
 use crate::outbound::mail::MailError;
-use crate::storage::{audit, outbox};
+use crate::storage::{StoreError, Tx, audit, outbox, throttles};
 use crate::types::audit::AuditKind;
 use crate::types::id::{MailId, UserId};
 use crate::types::mail::{Letter, Waiting};
-use crate::types::policy::{MAIL_BATCH, MAIL_FIRST_WAIT, MAIL_GIVE_UP, MAIL_LEASE, MAIL_LONGEST_WAIT};
+use crate::types::policy::{
+    MAIL_ASKED_WINDOW, MAIL_BATCH, MAIL_FIRST_WAIT, MAIL_GIVE_UP, MAIL_LEASE, MAIL_LONGEST_WAIT,
+    MAILS_PER_ACCOUNT, MAILS_PER_NETWORK,
+};
 use crate::types::time::Timestamp;
 use crate::types::user::User;
 
 const SEALED: &str = "mail";
 /// Rounds of one run of the job; what is left is for the next.
 const ROUNDS: usize = 50;
+
+/// What waits in the outbox.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Content {
+    /// A mail.
+    Letter(Letter),
+    /// Somebody has asked for a new password. Whether there is an account to write to is looked at by the job, so that
+    /// the request does the same whether there is one or not.
+    Reset(Asked),
+}
 
 /// A mail to be stored with what it tells of; none while mail is off. `life` is how long it makes sense to send it.
 ///
@@ -32,7 +50,7 @@ pub fn written(
     if !core.policy.mail.is_on() {
         return Ok(Vec::new());
     }
-    Ok(vec![waiting(core, kind, user, &letter, life)?])
+    Ok(vec![waiting(core, kind, user, &Content::Letter(letter), life)?])
 }
 
 /// A mail that tells a person what has happened to their account; none while mail is off.
@@ -47,16 +65,17 @@ pub fn noticed(core: &Core, caller: &Caller, user: &User, notice: Notice) -> Res
     written(core, "notice", Some(user.id), letter, MAIL_GIVE_UP)
 }
 
-fn waiting(
+/// Something for the job to do.
+pub(super) fn waiting(
     core: &Core,
     kind: &str,
     user: Option<UserId>,
-    letter: &Letter,
+    content: &Content,
     life: Duration,
 ) -> Result<Waiting, Fault> {
     let now = core.now();
     let id = MailId::new(now, core.rng.as_ref());
-    let text = serde_json::to_vec(letter).map_err(|_| Fault::Bug("a mail does not serialise"))?;
+    let text = serde_json::to_vec(content).map_err(|_| Fault::Bug("a mail does not serialise"))?;
     Ok(Waiting {
         id,
         kind: kind.to_owned(),
@@ -67,6 +86,35 @@ fn waiting(
         tries: 0,
         give_up_at: now.plus(life.min(MAIL_GIVE_UP)),
     })
+}
+
+/// The names under which mails that somebody asks for are counted, with how many there may be.
+pub(super) fn mail_keys(account: String, caller: &Caller) -> Vec<(String, i64)> {
+    let network = network_key(caller).map(|key| (format!("mail from {key}"), MAILS_PER_NETWORK));
+    std::iter::once((format!("mail to {account}"), MAILS_PER_ACCOUNT)).chain(network).collect()
+}
+
+/// Counts a mail that somebody asks for; how long they have to wait, when there were too many.
+///
+/// # Errors
+/// A fault of the database.
+pub(super) fn count_mail(
+    tx: &mut Tx<'_>,
+    keys: &[(String, i64)],
+    now: Timestamp,
+) -> Result<Option<Duration>, StoreError> {
+    // Counted first: whoever counts the same at the same time waits here, and then sees whether it is too much.
+    let mut wait = None;
+    for (key, most) in keys {
+        let count = throttles::count(tx, key, now.minus(MAIL_ASKED_WINDOW), now)?;
+        let blocked = throttles::find(tx, key)?.map(|known| known.blocked_until).filter(|until| *until > now);
+        match blocked {
+            Some(until) => wait = wait.max(Some(until.since(now))),
+            None if count >= *most => throttles::block(tx, key, now.plus(MAIL_ASKED_WINDOW))?,
+            None => {}
+        }
+    }
+    Ok(wait)
 }
 
 /// Sends what is due.
@@ -100,9 +148,10 @@ async fn attempt(core: &Core, mail: Waiting) -> Result<(), Fault> {
         return Ok(());
     }
     let opened = core.master.open(SEALED, &mail.id.to_string(), &mail.sealed);
-    let letter = opened.and_then(|text| serde_json::from_slice::<Letter>(text.expose()).ok());
-    let Some(letter) = letter else {
-        return give_up(core, &mail, until, "it was sealed under another key").await;
+    let letter = match opened.and_then(|text| serde_json::from_slice(text.expose()).ok()) {
+        Some(Content::Letter(letter)) => letter,
+        Some(Content::Reset(asked)) => return reset::answer(core, &mail, until, asked).await,
+        None => return give_up(core, &mail, until, "it was sealed under another key").await,
     };
     let error = match core.mailer.send(mail.id, &letter, mail.created_at).await {
         Ok(()) => {

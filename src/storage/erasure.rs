@@ -8,7 +8,7 @@ use super::inactivity;
 use super::row::{need, to_json};
 use super::schema::{
     access_cut, access_grant, alert, audit_event, authorization_code, call_approval, consent_request,
-    login_throttle, mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session,
+    login_throttle, mail_link, mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session,
     sign_in_step, token_family, users,
 };
 use super::store::Tx;
@@ -143,6 +143,7 @@ pub fn forget(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreEr
     diesel::delete(consent_request::table.filter(consent_request::session_id.eq_any(sessions))).execute(c)?;
     diesel::delete(session::table.filter(session::user_id.eq(&id))).execute(c)?;
     diesel::delete(call_approval::table.filter(call_approval::user_id.eq(&id))).execute(c)?;
+    diesel::delete(mail_link::table.filter(mail_link::user_id.eq(&id))).execute(c)?;
     diesel::delete(sign_in_step::table.filter(sign_in_step::user_id.eq(&id))).execute(c)?;
     diesel::delete(one_time_secret::table.find(&id)).execute(c)?;
     diesel::delete(recovery_code::table.filter(recovery_code::user_id.eq(&id))).execute(c)?;

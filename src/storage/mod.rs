@@ -30,6 +30,7 @@ pub mod grants;
 pub mod identities;
 pub mod inactivity;
 pub mod keys;
+pub mod mail_links;
 mod migrate;
 pub mod outbox;
 pub mod own_events;

@@ -489,3 +489,14 @@ diesel::table! {
         used_at -> Nullable<BigInt>,
     }
 }
+diesel::table! {
+    mail_link (digest) {
+        digest -> Binary,
+        purpose -> Text,
+        user_id -> Text,
+        email -> Text,
+        bound_to -> Binary,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}

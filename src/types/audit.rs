@@ -191,6 +191,10 @@ events! {
     ToolApproved = "tool.approved",
     /// An administrator closed a tool.
     ToolBlocked = "tool.blocked",
+    /// A link to set a new password was mailed to a person who had asked for it, or somebody in their name.
+    PasswordResetAsked = "password.reset_asked",
+    /// A person set a new password with a mailed link.
+    PasswordReset = "password.reset",
     /// A rule about calls was made.
     CallRuleMade = "call_rule.made",
     /// A rule about calls was removed.

@@ -1,10 +1,11 @@
-//! Mail: how it leaves, and what waits to be sent.
+//! Mail: how it leaves, what waits to be sent, and links in it.
 
 use serde::{Deserialize, Serialize};
 
 use super::id::{MailId, UserId};
 use super::secret::Secret;
 use super::time::Timestamp;
+use super::token::TokenDigest;
 
 /// What an operator has set about mail.
 #[derive(Clone, Debug, Default)]
@@ -101,4 +102,40 @@ pub struct Waiting {
     pub tries: i64,
     /// When it is given up.
     pub give_up_at: Timestamp,
+}
+
+/// What a mailed link is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkPurpose {
+    /// To set a new password.
+    Reset,
+}
+
+impl LinkPurpose {
+    /// The stored name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// A link that was mailed.
+#[derive(Clone, Debug)]
+pub struct MailLink {
+    /// The digest of its secret.
+    pub digest: TokenDigest,
+    /// What it is for.
+    pub purpose: LinkPurpose,
+    /// For whom.
+    pub user_id: UserId,
+    /// The address that it went to.
+    pub email: String,
+    /// A digest of what must not have changed since.
+    pub bound_to: TokenDigest,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Timestamp,
 }

@@ -84,6 +84,14 @@ fixed! {
     MAX_PATTERN: usize = 256 * 1024;
     /// Longest reason of a rule about calls, in characters.
     MAX_RULE_REASON: usize = 200;
+    /// Time the link to set a new password works.
+    RESET_TTL: Duration = Duration::from_secs(1_800);
+    /// Mails that somebody can have sent to one address within [`MAIL_ASKED_WINDOW`].
+    MAILS_PER_ACCOUNT: i64 = 3;
+    /// Mails that can be asked for from one network address (IPv6: one /64) within [`MAIL_ASKED_WINDOW`].
+    MAILS_PER_NETWORK: i64 = 20;
+    /// The time over which both are counted.
+    MAIL_ASKED_WINDOW: Duration = Duration::from_secs(3_600);
     /// Time within which somebody has to decide about a call that a rule holds back.
     CALL_APPROVAL_WAIT: Duration = Duration::from_secs(3_600);
     /// Time within which a call that was allowed has to be made.

@@ -35,6 +35,8 @@ pub enum TokenKind {
     Session,
     /// One-time link for the first administrator.
     Setup,
+    /// A link in a mail.
+    MailLink,
     /// A consent page in the making.
     ConsentRequest,
     /// A sign-in or a passkey's challenge that is under way.
@@ -54,6 +56,7 @@ impl TokenKind {
             Self::AuthorizationCode => "pst_ac_",
             Self::Session => "pst_ss_",
             Self::Setup => "pst_su_",
+            Self::MailLink => "pst_ml_",
             Self::ConsentRequest => "pst_cr_",
             Self::Step => "pst_st_",
         }

@@ -145,6 +145,7 @@ pub async fn login_page(
         csrf,
         continue_to: resume.to_owned(),
         passkeys: core.passkeys.work(),
+        resets: core.policy.mail.is_on(),
         providers,
     };
     (view, cookie)

@@ -12,6 +12,7 @@ pub mod login;
 pub mod logout;
 pub mod page;
 pub mod passkeys;
+pub mod reset;
 pub mod second_step;
 pub mod security;
 pub mod setup;

@@ -37,6 +37,7 @@ mod login;
 mod mail;
 mod refresh;
 mod register;
+mod reset;
 mod restart;
 mod revocation;
 mod roles;

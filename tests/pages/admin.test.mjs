@@ -44,6 +44,7 @@ test('the overview says first whether anything is wrong', async () => {
 describe('every list leads to every thing', () => {
   for (const [link, heading, name] of [
     ['Alerts', 'Alerts', 'console-alerts'],
+    ['Waiting calls', 'Waiting calls', 'console-calls'],
     ['Access', 'Access', 'console-access'],
     ['Cut access', 'Cut access', 'console-cut'],
     ['People', 'People', 'console-people'],
@@ -94,16 +95,18 @@ test('the tools of a server behind the gateway wait for an administrator', async
   });
   await new Promise(resolve => upstream.listen(0, '127.0.0.1', resolve));
   const uri = `${postern.issuer}/mcp/archive`;
+  const send = (token, method, params) => fetch(`http://${postern.env.POSTERN_LISTEN}/mcp/archive`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
+  });
+  let made;
   try {
     const back = `http://127.0.0.1:${upstream.address().port}/mcp`;
     await postern.cli(['resource', 'add', uri, '--name', 'Archive', '--slug', 'archive', '--upstream', back]);
     await postern.cli(['upstream', 'set', uri, '--bearer-stdin'], { input: 'a-key-of-the-archive' });
-    const { token } = await postern.cli(['grant', 'create', '--user', person.email, '--resource', uri, '--name', 'laptop']);
-    const answer = await fetch(`http://${postern.env.POSTERN_LISTEN}/mcp/archive`, {
-      method: 'POST',
-      headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
-      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/list' }),
-    });
+    made = await postern.cli(['grant', 'create', '--user', person.email, '--resource', uri, '--name', 'laptop']);
+    const answer = await send(made.token, 'tools/list');
     assert.deepEqual((await answer.json()).result.tools.map(({ name }) => name), ['search']);
   } finally {
     upstream.close();
@@ -117,6 +120,29 @@ test('the tools of a server behind the gateway wait for an administrator', async
   await form.getByLabel('What they can do').selectOption('destructive');
   await visitor.press('Let them be called');
   assert.match(await visitor.text(), /shell destructive may be called/);
+  const rule = visitor.page.locator('li.edit', { hasText: 'Add a rule about calls' });
+  await rule.getByLabel('About').selectOption('the tool search');
+  await rule.getByLabel('When, such as').fill('limit > 100');
+  await rule.getByLabel('Why, as whoever').fill('Large extracts are looked at.');
+  await visitor.press('Add the rule');
+  assert.match(await visitor.text(), /the tool search limit > 100 waits for you Large extracts are looked at\./);
+  await visitor.look('console-rules');
+  const why = visitor.page.locator('li.edit', { hasText: 'Would a call go through?' });
+  await why.getByLabel('Whose call').fill(person.email);
+  await why.getByLabel('Tool').fill('search');
+  await why.getByLabel('Arguments').fill('{"limit": 500}');
+  await visitor.press('Ask');
+  assert.match(await visitor.text(), /It would not go through\..*Large extracts are looked at\./);
+  await visitor.look('console-why');
+  const held = await send(made.token, 'tools/call', { name: 'search', arguments: { limit: 500, query: 'everything of 2026' } });
+  assert.match((await held.json()).error.message, /waits for an administrator/);
+  await visitor.open(`${postern.issuer}/admin/calls`);
+  await visitor.look('console-calls-waiting');
+  await visitor.page.locator('#main').getByRole('link', { name: 'search' }).first().click();
+  assert.match(await visitor.text(), /limit 500 query everything of 2026/);
+  await visitor.look('console-call');
+  await visitor.press('Allow once');
+  assert.match(await visitor.text('[role=status]'), /Allowed: the app can make this call once/);
   // The pages that follow count approvals.
   await postern.cli(['grant', 'revoke', '--resource', uri]);
 });

@@ -80,6 +80,7 @@ fn logins() -> Vec<(&'static str, String)> {
         csrf: "csrf-value".into(),
         continue_to: "/t1/authorize?request=request-value".into(),
         passkeys: true,
+        resets: true,
         providers: vec![("corp".into(), "Example Corp".into())],
     };
     let again =
@@ -96,6 +97,16 @@ fn logins() -> Vec<(&'static str, String)> {
         ("login-elsewhere", html(&again(LoginProblem::Elsewhere { words: "Please begin again." }))),
         ("login-fresh", html(&again(LoginProblem::Fresh))),
         ("login-confirm", html(&again(LoginProblem::Confirm))),
+        ("reset", html(&reset(ResetStage::Ask { email: String::new(), problem: None }))),
+        ("reset-email", html(&reset_again(AskProblem::Email))),
+        ("reset-throttled", html(&reset_again(AskProblem::Throttled { minutes: 60 }))),
+        ("reset-expired", html(&reset_again(AskProblem::FormExpired))),
+        ("reset-sent", html(&reset(ResetStage::Sent { minutes: 30 }))),
+        ("reset-choose", html(&reset_choose(None))),
+        ("reset-choose-short", html(&reset_choose(Some(ChooseProblem::Password(PasswordFault::Short))))),
+        ("reset-choose-expired", html(&reset_choose(Some(ChooseProblem::FormExpired)))),
+        ("reset-dead", html(&reset(ResetStage::Dead))),
+        ("reset-done", html(&reset(ResetStage::Done))),
         ("setup", html(&setup(None))),
         ("setup-short", html(&setup(Some(SetupProblem::PasswordShort)))),
         ("setup-long", html(&setup(Some(SetupProblem::PasswordLong { most: 1024 })))),
@@ -103,6 +114,19 @@ fn logins() -> Vec<(&'static str, String)> {
         ("setup-email", html(&setup(Some(SetupProblem::Email)))),
         ("setup-expired", html(&setup(Some(SetupProblem::FormExpired)))),
     ]
+}
+
+fn reset(stage: ResetStage) -> ResetPage {
+    ResetPage { shell: shell(), stage, password_min: 12, csrf: "csrf-value".into() }
+}
+
+fn reset_again(problem: AskProblem) -> ResetPage {
+    reset(ResetStage::Ask { email: "ada@example".into(), problem: Some(problem) })
+}
+
+fn reset_choose(problem: Option<ChooseProblem>) -> ResetPage {
+    let (token, email) = ("pst_ml_value".to_owned(), "ada@example.com".to_owned());
+    reset(ResetStage::Choose { token, email, problem })
 }
 
 fn setup(problem: Option<SetupProblem>) -> SetupPage {

@@ -22,6 +22,8 @@ pub struct LoginPage {
     pub continue_to: String,
     /// Whether passkeys can be used at this address.
     pub passkeys: bool,
+    /// Whether a forgotten password can be set anew by mail.
+    pub resets: bool,
     /// Identity providers where the person may sign in instead: short name and name.
     pub providers: Vec<(String, String)>,
 }
