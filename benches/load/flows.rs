@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde_json::json;
 
 use super::browser::{Browser, Step};
+use super::gateway::{self, Gate};
 use super::http::{Connection, Reply, basic, form, request};
 use super::measure::Worker;
 use super::seed::{CALLBACK, RESOURCE, Seeded};
@@ -17,21 +18,41 @@ pub struct Prepared<'a> {
     pub seeded: &'a Seeded,
     pub clients: usize,
     pub seconds: f64,
+    pub gate: &'a Gate,
 }
 
 pub struct Flow {
     pub name: &'static str,
+    /// Whether it goes to the server behind the gateway, for comparison; then the CPU time says nothing.
+    pub elsewhere: bool,
     pub prepare: fn(&Prepared<'_>) -> Vec<Box<dyn Worker>>,
 }
 
-pub const FLOWS: [Flow; 6] = [
-    Flow { name: "discovery", prepare: discovery },
-    Flow { name: "client_credentials", prepare: client_credentials },
-    Flow { name: "introspection", prepare: introspection },
-    Flow { name: "code", prepare: code },
-    Flow { name: "refresh", prepare: refresh },
-    Flow { name: "registration", prepare: registration },
+const fn flow(name: &'static str, prepare: fn(&Prepared<'_>) -> Vec<Box<dyn Worker>>) -> Flow {
+    Flow { name, elsewhere: false, prepare }
+}
+
+const fn straight(name: &'static str, prepare: fn(&Prepared<'_>) -> Vec<Box<dyn Worker>>) -> Flow {
+    Flow { name, elsewhere: true, prepare }
+}
+
+pub const FLOWS: [Flow; 11] = [
+    flow("discovery", discovery),
+    flow("client_credentials", client_credentials),
+    flow("introspection", introspection),
+    flow("code", code),
+    flow("refresh", refresh),
+    flow("registration", registration),
+    straight("call_direct", |prepared| gateway::direct(prepared.clients, "read1")),
+    flow("call_read", |prepared| through(prepared, "read1")),
+    flow("call_write", |prepared| through(prepared, "write")),
+    straight("list_direct", |prepared| gateway::direct(prepared.clients, "")),
+    flow("list", |prepared| through(prepared, "")),
 ];
+
+fn through(prepared: &Prepared<'_>, tool: &'static str) -> Vec<Box<dyn Worker>> {
+    gateway::through(prepared.gate, prepared.address, prepared.clients, tool)
+}
 
 const VERIFIER: &str = "a-verifier-of-sufficient-length-for-rfc-7636-section-4-1";
 

@@ -23,6 +23,7 @@
 #[path = "../../tests/durability/browser.rs"]
 mod browser;
 mod flows;
+mod gateway;
 #[path = "../../tests/durability/http.rs"]
 mod http;
 mod measure;
@@ -52,6 +53,7 @@ fn main() {
         [("POSTERN_TOKENS__AUTHORIZATION_CODE_TTL", "10m"), ("POSTERN_TOKENS__ACCESS_TOKEN_TTL", "1h")];
     let installation = Installation::new(&options.binary, folder.path(), &more);
     let seeded = seed::seed(&installation);
+    let gate = gateway::gate(&installation);
 
     let mut starts: Vec<Duration> = (0..5).map(|_| installation.start().1).collect();
     starts.sort();
@@ -78,10 +80,11 @@ fn main() {
                 seeded: &seeded,
                 clients,
                 seconds: options.seconds,
+                gate: &gate,
             };
             let workers = (flow.prepare)(&prepared);
-            let run =
-                under_load(pid, installation.address, workers, Duration::from_secs_f64(options.seconds));
+            let address = if flow.elsewhere { gate.upstream } else { installation.address };
+            let run = under_load(pid, address, workers, Duration::from_secs_f64(options.seconds));
             println!(
                 "{:<20} {:>7} {:>10.0} {:>9.0} {:>9.0} {:>12.1} {:>12.2}",
                 flow.name,

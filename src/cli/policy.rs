@@ -72,13 +72,14 @@ async fn explained(core: &Core, args: ExplainArgs) -> Result<Said, CliError> {
         json!({
             "grant_id": answer.grant.map(|id| id.to_string()),
             "client_id": answer.client_id,
+            "app": answer.app,
             "scopes": answer.scopes.to_string(),
             "goes_through": answer.goes,
             "rule": answer.rule,
             "why": answer.why,
         })
     });
-    Ok(Said::list(shown.collect(), &["client_id", "goes_through", "rule", "why"]))
+    Ok(Said::list(shown.collect(), &["app", "goes_through", "rule", "why"]))
 }
 
 pub(super) async fn approval(core: &Core, command: ApprovalCommand) -> Result<Said, CliError> {

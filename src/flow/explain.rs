@@ -7,7 +7,9 @@ use super::hold;
 use super::people::OrderError;
 use super::{people, resources};
 use crate::account::call::{Ask, Verdict, decide};
+use crate::storage::clients;
 use crate::storage::grants::{self, GrantFilter};
+use crate::types::grant::Grant;
 use crate::types::id::GrantId;
 use crate::types::scope::ScopeSet;
 use crate::types::user::User;
@@ -34,8 +36,10 @@ pub struct Question {
 pub struct Answer {
     /// The approval; none where the person has none at this server.
     pub grant: Option<GrantId>,
-    /// Through which app.
+    /// Through which app, by id.
     pub client_id: String,
+    /// The app's name, or its id where it has none.
+    pub app: String,
     /// What it allows.
     pub scopes: ScopeSet,
     /// Whether it goes through: now, without anybody else's doing.
@@ -61,12 +65,24 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
     let filter =
         GrantFilter { user_id: Some(user.id), resource_id: Some(resource.id), ..GrantFilter::default() };
     let now = core.now();
-    let mut found = core.store.read(move |tx| grants::list(tx, &filter)).await?;
-    found.retain(|grant| grant.is_live(now));
+    let found: Vec<(Grant, String)> = core
+        .store
+        .read(move |tx| {
+            let mut found = grants::list(tx, &filter)?;
+            found.retain(|grant| grant.is_live(now));
+            let named = found.into_iter().map(|grant| {
+                let app = clients::find(tx, &grant.client_id)?;
+                let name = app.map_or_else(|| grant.client_id.to_string(), |app| app.display_name());
+                Ok((grant, name))
+            });
+            named.collect()
+        })
+        .await?;
     if let Some(why) = at_all(&user, found.is_empty()) {
         return Ok(vec![Answer {
             grant: None,
             client_id: String::new(),
+            app: String::new(),
             scopes: ScopeSet::default(),
             goes: false,
             rule: why.0.to_owned(),
@@ -74,7 +90,7 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
         }]);
     }
     let ask = Ask::of(&question.method, question.name.as_deref(), question.target.as_deref());
-    let answers = found.into_iter().map(|grant| {
+    let answers = found.into_iter().map(|(grant, app)| {
         let token = view.grant_tokens.values().find(|token| token.grant.id == grant.id);
         let other_tools = match (ask, token.and_then(|token| token.tools.as_ref())) {
             (Ask::Tool(name), Some(tools)) => !tools.iter().any(|tool| tool == name),
@@ -93,6 +109,7 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
         Answer {
             grant: Some(grant.id),
             client_id: grant.client_id.to_string(),
+            app,
             scopes: grant.scopes,
             goes,
             rule: rule.to_owned(),

@@ -195,7 +195,7 @@ pub async fn why(
             for answer in &answers {
                 let approval = answer.grant.map_or_else(
                     || said("none"),
-                    |grant| desk.named(answer.client_id.clone(), &format!("/access/{grant}")),
+                    |grant| desk.named(answer.app.clone(), &format!("/access/{grant}")),
                 );
                 let goes = if answer.goes { marked("yes", "good") } else { marked("no", "harm") };
                 rows.rows.push(vec![
