@@ -23,7 +23,7 @@ use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
-    account, admin, assets, authorize, consent, federation, home, login, logout, passkeys, reset,
+    account, admin, assets, authorize, consent, federation, home, invitation, login, logout, passkeys, reset,
     second_step, security, setup,
 };
 use crate::wire::caller::From;
@@ -122,16 +122,7 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(logout::get))
                 .route(web::post().to(logout::post)),
         )
-        .service(
-            route("/setup", Access::Link, FORM)
-                .route(web::get().to(setup::get))
-                .route(web::post().to(setup::post)),
-        )
-        .service(
-            route("/reset", Access::Link, FORM)
-                .route(web::get().to(reset::get))
-                .route(web::post().to(reset::post)),
-        )
+        .configure(link_routes)
         .service(route("/account", Access::Person, READ).route(reading().to(account::get)))
         .service(route("/account/remove", Access::Person, POST).route(web::post().to(account::remove)))
         .service(route("/account/narrow", Access::Person, POST).route(web::post().to(account::narrow)))
@@ -189,6 +180,26 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(route("/", Access::Public, READ).route(reading().to(home::get)));
 }
 
+/// Pages for whoever holds a one-time link.
+fn link_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            route("/setup", Access::Link, FORM)
+                .route(web::get().to(setup::get))
+                .route(web::post().to(setup::post)),
+        )
+        .service(
+            route("/invitation", Access::Link, FORM)
+                .route(web::get().to(invitation::get))
+                .route(web::post().to(invitation::post)),
+        )
+        .service(
+            route("/reset", Access::Link, FORM)
+                .route(web::get().to(reset::get))
+                .route(web::post().to(reset::post)),
+        );
+}
+
 /// The console.
 fn console_routes(config: &mut web::ServiceConfig) {
     config
@@ -226,6 +237,7 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(admin::undo_cut)),
         )
         .service(route("/admin/people", Access::Console, READ).route(reading().to(admin::people)))
+        .service(route("/admin/invitations", Access::Console, POST).route(web::post().to(admin::invite)))
         .service(
             route("/admin/people/{id}", Access::Console, FORM)
                 .route(web::get().to(admin::person))

@@ -6,6 +6,7 @@ mod gateway;
 mod guard;
 mod idp;
 mod inactivity;
+mod invitations;
 mod policy;
 mod servers;
 
@@ -21,6 +22,7 @@ pub(super) use gateway::{GrantTokenArgs, ImportArgs, ToolCommand, UpstreamComman
 pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
+pub(super) use invitations::InviteArgs;
 pub(super) use policy::{ApprovalCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
 pub(super) use servers::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
@@ -169,6 +171,15 @@ pub(super) enum UserCommand {
         groups: Vec<String>,
         #[command(flatten)]
         password: PasswordSource,
+    },
+    /// Invite somebody to make an account of their own. The link is mailed, or printed once where no mail is sent.
+    Invite(InviteArgs),
+    /// List invitations.
+    Invitations,
+    /// Take an open invitation back; its link is dead.
+    Uninvite {
+        /// Its id, as in `postern user invitations`.
+        id: String,
     },
     /// List people.
     List,

@@ -16,6 +16,7 @@ mod health;
 mod idp;
 mod import;
 mod inactivity;
+mod invitations;
 mod keys;
 mod operations;
 mod output;

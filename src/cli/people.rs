@@ -26,6 +26,9 @@ pub(super) async fn run(core: &Core, command: UserCommand) -> Result<Said, CliEr
             let password = read_password(&email)?;
             people::add(core, &caller, NewUser { email, name, role, groups, password }).await?
         }
+        UserCommand::Invite(args) => return super::invitations::invite(core, args).await,
+        UserCommand::Invitations => return super::invitations::list(core).await,
+        UserCommand::Uninvite { id } => return super::invitations::revoke(core, &id).await,
         UserCommand::Offboard { email, reason } => {
             return super::cuts::offboard(core, &email, reason).await;
         }

@@ -24,6 +24,14 @@ struct ResetText<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "mail/invitation.txt")]
+struct InvitationText<'a> {
+    issuer: &'a str,
+    inviter: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "mail/no_password.txt")]
 struct NoPasswordText<'a> {
     issuer: &'a str,
@@ -121,6 +129,15 @@ pub fn notice(
 pub fn reset(core: &Core, to: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
     let issuer = core.policy.issuer.as_str();
     letter(to, "Set a new password", &ResetText { issuer, origin, link })
+}
+
+/// An invitation.
+///
+/// # Errors
+/// Never in practice.
+pub fn invitation(core: &Core, to: &str, inviter: &str, link: &str) -> Result<Letter, Fault> {
+    let issuer = core.policy.issuer.as_str();
+    letter(to, "You are invited", &InvitationText { issuer, inviter: &plain(inviter), link })
 }
 
 /// That there is no password to reset.

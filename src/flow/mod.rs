@@ -33,6 +33,7 @@ pub mod grant_tokens;
 pub mod hold;
 pub mod inactivity;
 pub mod introspect;
+pub mod invitations;
 pub mod keys;
 pub mod letters;
 pub mod live;

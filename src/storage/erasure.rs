@@ -7,9 +7,9 @@ use super::error::StoreError;
 use super::inactivity;
 use super::row::{need, to_json};
 use super::schema::{
-    access_cut, access_grant, alert, audit_event, authorization_code, call_approval, consent_request,
-    login_throttle, mail_link, mail_outbox, one_time_secret, passkey, recovery_code, refresh_token, session,
-    sign_in_step, token_family, users,
+    access_cut, access_grant, alert, audit_event, authorization_code, call_approval, call_rule,
+    consent_request, invitation, login_throttle, mail_link, mail_outbox, one_time_secret, passkey,
+    recovery_code, refresh_token, session, sign_in_step, token_family, tool, users,
 };
 use super::store::Tx;
 use crate::types::audit_chain::{AuditKey, ERASED, Hash, Head, Mark};
@@ -143,6 +143,7 @@ pub fn forget(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreEr
     diesel::delete(consent_request::table.filter(consent_request::session_id.eq_any(sessions))).execute(c)?;
     diesel::delete(session::table.filter(session::user_id.eq(&id))).execute(c)?;
     diesel::delete(call_approval::table.filter(call_approval::user_id.eq(&id))).execute(c)?;
+    diesel::delete(invitation::table.filter(invitation::email_key.eq(&key))).execute(c)?;
     diesel::delete(mail_link::table.filter(mail_link::user_id.eq(&id))).execute(c)?;
     diesel::delete(sign_in_step::table.filter(sign_in_step::user_id.eq(&id))).execute(c)?;
     diesel::delete(one_time_secret::table.find(&id)).execute(c)?;
@@ -166,6 +167,19 @@ pub fn forget(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreEr
 type CutRow = (String, String, String, String, Option<String>, String);
 
 fn name_no_more(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreError> {
+    let (c, email) = (tx.connection(), &user.email);
+    diesel::update(invitation::table.filter(invitation::invited_by.eq(email)))
+        .set(invitation::invited_by.eq(instead))
+        .execute(c)?;
+    diesel::update(call_rule::table.filter(call_rule::created_by.eq(email)))
+        .set(call_rule::created_by.eq(instead))
+        .execute(c)?;
+    diesel::update(call_approval::table.filter(call_approval::decided_by.eq(email)))
+        .set(call_approval::decided_by.eq(instead))
+        .execute(c)?;
+    diesel::update(tool::table.filter(tool::approved_by.eq(email)))
+        .set(tool::approved_by.eq(instead))
+        .execute(c)?;
     let cut = |text: &str| mention::without(text, &user.email, instead);
     let cuts: Vec<CutRow> = access_cut::table
         .select((

@@ -29,6 +29,7 @@ pub mod grant_tokens;
 pub mod grants;
 pub mod identities;
 pub mod inactivity;
+pub mod invitations;
 pub mod keys;
 pub mod mail_links;
 mod migrate;

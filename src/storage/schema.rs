@@ -500,3 +500,19 @@ diesel::table! {
         expires_at -> BigInt,
     }
 }
+diesel::table! {
+    invitation (id) {
+        id -> Text,
+        digest -> Binary,
+        email -> Text,
+        email_key -> Text,
+        name -> Nullable<Text>,
+        role -> Text,
+        groups -> Text,
+        invited_by -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        accepted_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}

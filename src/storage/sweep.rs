@@ -8,13 +8,13 @@ use super::error::StoreError;
 use super::grants;
 use super::schema::{
     access_grant, access_token, api_request, assertion_seen, authorization_code, call_approval, client,
-    consent_request, delivery, inactivity, initial_access_token, login_throttle, mail_link, mail_outbox,
-    refresh_token, session, setup_link, sign_in_step, signing_key, token_family,
+    consent_request, delivery, inactivity, initial_access_token, invitation, login_throttle, mail_link,
+    mail_outbox, refresh_token, session, setup_link, sign_in_step, signing_key, token_family,
 };
 use super::store::Tx;
 use crate::types::policy::{
-    CALL_APPROVAL_KEPT, CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, LOGIN_MEMORY,
-    MAIL_GIVE_UP, SWEEP_BATCH, UNUSED_CLIENT_TTL,
+    CALL_APPROVAL_KEPT, CODE_MEMORY, DELIVERY_MEMORY, ENDED_MEMORY, IDEMPOTENCY_MEMORY, INVITATION_MEMORY,
+    LOGIN_MEMORY, MAIL_GIVE_UP, SWEEP_BATCH, UNUSED_CLIENT_TTL,
 };
 use crate::types::time::Timestamp;
 
@@ -55,6 +55,7 @@ pub fn run(tx: &mut Tx<'_>, now: Timestamp, session_idle_ttl: Duration) -> Resul
     swept += sweep!(tx, sign_in_step, digest: Vec<u8>, sign_in_step::expires_at.lt(present));
     // The job gives up in time and says so; this is for what it left when mail was switched off.
     swept += sweep!(tx, mail_outbox, id: String, mail_outbox::give_up_at.lt(before(MAIL_GIVE_UP)));
+    swept += sweep!(tx, invitation, id: String, invitation::expires_at.lt(before(INVITATION_MEMORY)));
     swept += sweep!(tx, mail_link, digest: Vec<u8>, mail_link::expires_at.lt(present));
     swept += sweep!(tx, api_request, digest: Vec<u8>, api_request::created_at.lt(before(IDEMPOTENCY_MEMORY)));
     swept += sweep!(tx, call_approval, id: String, call_approval::expires_at.lt(before(CALL_APPROVAL_KEPT)));

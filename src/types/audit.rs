@@ -195,6 +195,12 @@ events! {
     PasswordResetAsked = "password.reset_asked",
     /// A person set a new password with a mailed link.
     PasswordReset = "password.reset",
+    /// Somebody was invited.
+    InvitationMade = "invitation.made",
+    /// An invitation was taken back.
+    InvitationRevoked = "invitation.revoked",
+    /// An invitation was accepted; there is a person now.
+    InvitationAccepted = "invitation.accepted",
     /// A rule about calls was made.
     CallRuleMade = "call_rule.made",
     /// A rule about calls was removed.

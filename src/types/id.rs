@@ -122,6 +122,10 @@ typed_id!(
     MailId
 );
 typed_id!(
+    /// An invitation.
+    InvitationId
+);
+typed_id!(
     /// Somebody who is told what happens here.
     EndpointId
 );

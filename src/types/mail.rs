@@ -1,11 +1,12 @@
-//! Mail: how it leaves, what waits to be sent, and links in it.
+//! Mail: how it leaves, what waits to be sent, and links in it, and invitations.
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{MailId, UserId};
+use super::id::{InvitationId, MailId, UserId};
 use super::secret::Secret;
 use super::time::Timestamp;
 use super::token::TokenDigest;
+use super::user::Role;
 
 /// What an operator has set about mail.
 #[derive(Clone, Debug, Default)]
@@ -138,4 +139,47 @@ pub struct MailLink {
     pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Timestamp,
+}
+
+/// Somebody who may make an account of their own.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Its id.
+    pub id: InvitationId,
+    /// The digest of the link's secret.
+    pub digest: TokenDigest,
+    /// The address that the account will have.
+    pub email: String,
+    /// The name to begin with.
+    pub name: Option<String>,
+    /// What they may do in the console.
+    pub role: Role,
+    /// Groups they will belong to.
+    pub groups: Vec<String>,
+    /// Who invited them.
+    pub invited_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// When it was accepted.
+    pub accepted_at: Option<Timestamp>,
+    /// When it was taken back.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl Invitation {
+    /// Its state in a word, for lists.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> &'static str {
+        if self.accepted_at.is_some() {
+            "accepted"
+        } else if self.revoked_at.is_some() {
+            "revoked"
+        } else if self.expires_at <= now {
+            "expired"
+        } else {
+            "open"
+        }
+    }
 }

@@ -86,6 +86,12 @@ fixed! {
     MAX_RULE_REASON: usize = 200;
     /// Time the link to set a new password works.
     RESET_TTL: Duration = Duration::from_secs(1_800);
+    /// Time an invitation works.
+    INVITATION_TTL: Duration = Duration::from_secs(7 * 86_400);
+    /// Time an invitation is listed after it has ended.
+    INVITATION_MEMORY: Duration = Duration::from_secs(90 * 86_400);
+    /// Longest name of an invited person, in characters.
+    MAX_PERSON_NAME: usize = 200;
     /// Mails that somebody can have sent to one address within [`MAIL_ASKED_WINDOW`].
     MAILS_PER_ACCOUNT: i64 = 3;
     /// Mails that can be asked for from one network address (IPv6: one /64) within [`MAIL_ASKED_WINDOW`].

@@ -37,6 +37,8 @@ pub enum TokenKind {
     Setup,
     /// A link in a mail.
     MailLink,
+    /// An invitation.
+    Invitation,
     /// A consent page in the making.
     ConsentRequest,
     /// A sign-in or a passkey's challenge that is under way.
@@ -57,6 +59,7 @@ impl TokenKind {
             Self::Session => "pst_ss_",
             Self::Setup => "pst_su_",
             Self::MailLink => "pst_ml_",
+            Self::Invitation => "pst_iv_",
             Self::ConsentRequest => "pst_cr_",
             Self::Step => "pst_st_",
         }

@@ -9,6 +9,7 @@ mod call_rules;
 mod calls;
 mod cuts;
 mod export;
+mod invitations;
 mod overview;
 mod people;
 mod rules;
@@ -31,6 +32,7 @@ pub use call_rules::why;
 pub use calls::{list as calls, one as call, post as decide_call};
 pub use cuts::{get as cuts, one as cut, post as make_cut, undo as undo_cut};
 pub use export::{evidence, list as export};
+pub use invitations::post as invite;
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
 pub use rules::{get as rule, post as set_rule};
@@ -205,6 +207,8 @@ impl<'a> Desk<'a> {
 const DONE: &[(&str, &str)] = &[
     ("changed", "Saved. It is in force everywhere within a second."),
     ("noted", "Noted."),
+    ("invited", "Invited. The link is on its way by mail; it works for seven days."),
+    ("uninvited", "Taken back. The link is dead."),
     ("allowed", "Allowed: the app can make this call once, within ten minutes."),
     ("denied", "Refused."),
     ("off", "Switched off. Every sign-in and every token is dead."),

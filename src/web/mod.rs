@@ -8,6 +8,7 @@ pub mod consent;
 pub mod door;
 pub mod federation;
 pub mod home;
+pub mod invitation;
 pub mod login;
 pub mod logout;
 pub mod page;

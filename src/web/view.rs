@@ -9,6 +9,7 @@ mod consent;
 pub mod console;
 pub mod editor;
 mod error;
+mod invitation;
 mod login;
 mod passkey;
 mod plain;
@@ -22,6 +23,7 @@ pub use consent::{
     App, Change, ConsentPage, Destination, Duration, Group, Held, Permission, Provenance, Risk, Subject,
 };
 pub use error::{ErrorPage, Problem};
+pub use invitation::{InvitationPage, InvitationProblem, InvitationStage};
 pub use login::{Asker, LoginPage, LoginProblem};
 pub use passkey::{Does, PasskeyPage};
 pub use plain::{DonePage, HomePage, LinkPage, LoggedOutPage, LogoutPage, Outcome};

@@ -31,6 +31,7 @@ mod gateway;
 mod hostile;
 mod identity_providers;
 mod inactivity;
+mod invitations;
 mod keys;
 mod log;
 mod login;

@@ -1,4 +1,5 @@
-// A forgotten password, from the sign-in page to the new one, with the mail as the server prints it for development.
+// What begins with a mailed link: a new password and an account of one's own, with the mail as the server prints it for
+// development.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '../interop/lib/net.mjs';
@@ -16,6 +17,13 @@ after(async () => {
   await postern?.stop();
 });
 
+/** The link to a page that was mailed last. */
+const mailed = page =>
+  until(`a mail with a link to /${page} is printed`, () => {
+    const text = postern.out.replaceAll('=\r\n', '').replaceAll('=\n', '').replaceAll('=3D', '=');
+    return text.match(new RegExp(`http\\S+/${page}\\?token=\\S+`, 'g')).at(-1);
+  });
+
 test('a forgotten password is set anew by mail', async () => {
   const { email } = postern.quickstart;
   await visitor.open(`${postern.issuer}/login`);
@@ -29,10 +37,7 @@ test('a forgotten password is set anew by mail', async () => {
   await visitor.press('Mail me a link');
   assert.equal(await visitor.heading(), 'Look into your mail');
   await visitor.look('reset-sent');
-  const link = await until('the mail is printed', () => {
-    const text = postern.out.replaceAll('=\r\n', '').replaceAll('=\n', '');
-    return /http\S+\/reset\?token=\S+/.exec(text)[0].replace('token=3D', 'token=');
-  });
+  const link = await mailed('reset');
   await visitor.open(link);
   await visitor.look('reset-choose');
   await visitor.fill({ 'New password': 'short' });
@@ -48,4 +53,34 @@ test('a forgotten password is set anew by mail', async () => {
   await visitor.open(link);
   assert.equal(await visitor.heading(), 'This link does not work any more');
   await visitor.look('reset-dead');
+});
+
+test('somebody who is invited makes an account of their own', async () => {
+  const root = { email: 'root@example.com', password: 'a long enough password' };
+  await postern.cli(['user', 'add', root.email, '--role', 'admin', '--password-stdin'], { input: root.password });
+  const admin = await browser.visitor();
+  await admin.open(`${postern.issuer}/login?continue=%2Fadmin%2Fpeople`);
+  await admin.signIn(root);
+  const form = admin.page.locator('li.edit', { hasText: 'Invite somebody' });
+  await form.getByLabel('E-mail').fill('guest@example.com');
+  await form.getByLabel('Name').fill('Guest');
+  await admin.press('Invite');
+  assert.match(await admin.text('[role=status]'), /Invited\./);
+  assert.match(await admin.text(), /guest@example\.com member root@example\.com/);
+  await admin.look('console-invitations');
+  await admin.leave();
+  const guest = await browser.visitor();
+  const link = await mailed('invitation');
+  await guest.open(link);
+  await guest.look('invitation');
+  await guest.fill({ Password: 'short' });
+  await guest.press('Make the account');
+  await guest.look('invitation-short');
+  await guest.fill({ Password: 'seven yellow teapots' });
+  await guest.press('Make the account');
+  assert.equal(await guest.heading(), 'Your access');
+  assert.match(await guest.text('body'), /Guest|guest@example\.com/);
+  await guest.open(link);
+  await guest.look('invitation-dead');
+  await guest.leave();
 });

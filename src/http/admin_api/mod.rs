@@ -9,6 +9,7 @@ mod cuts;
 mod gateway;
 mod grants;
 mod inactivity;
+mod invitations;
 mod keys;
 mod openapi;
 mod operation;
@@ -43,6 +44,7 @@ use crate::wire::reply::uncached;
 pub fn operations() -> impl Iterator<Item = &'static Operation> {
     [
         people::OPERATIONS,
+        invitations::OPERATIONS,
         clients::OPERATIONS,
         servers::OPERATIONS,
         who::OPERATIONS,

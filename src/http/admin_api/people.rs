@@ -162,7 +162,7 @@ struct ErasedShown {
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
-enum RoleName {
+pub(super) enum RoleName {
     Member,
     Auditor,
     Admin,

@@ -52,6 +52,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
             view.exports = desk.exports("people", &pairs(&[("q", &wanted)]));
             view.search = Some(search("E-mail begins with", wanted));
             view.tables.push(rows);
+            super::invitations::show(&desk, &core, &mut view).await?;
             Ok(desk.show(view))
         }
         .await,

@@ -107,6 +107,12 @@ fn logins() -> Vec<(&'static str, String)> {
         ("reset-choose-expired", html(&reset_choose(Some(ChooseProblem::FormExpired)))),
         ("reset-dead", html(&reset(ResetStage::Dead))),
         ("reset-done", html(&reset(ResetStage::Done))),
+        ("invitation", html(&invitation(None))),
+        ("invitation-name", html(&invitation(Some(InvitationProblem::Name)))),
+        ("invitation-short", html(&invitation(Some(InvitationProblem::Password(PasswordFault::Short))))),
+        ("invitation-expired", html(&invitation(Some(InvitationProblem::FormExpired)))),
+        ("invitation-dead", html(&invited(InvitationStage::Dead))),
+        ("invitation-exists", html(&invited(InvitationStage::Exists { email: "ada@example.com".into() }))),
         ("setup", html(&setup(None))),
         ("setup-short", html(&setup(Some(SetupProblem::PasswordShort)))),
         ("setup-long", html(&setup(Some(SetupProblem::PasswordLong { most: 1024 })))),
@@ -127,6 +133,15 @@ fn reset_again(problem: AskProblem) -> ResetPage {
 fn reset_choose(problem: Option<ChooseProblem>) -> ResetPage {
     let (token, email) = ("pst_ml_value".to_owned(), "ada@example.com".to_owned());
     reset(ResetStage::Choose { token, email, problem })
+}
+
+fn invited(stage: InvitationStage) -> InvitationPage {
+    InvitationPage { shell: shell(), stage, password_min: 12, csrf: "csrf-value".into() }
+}
+
+fn invitation(problem: Option<InvitationProblem>) -> InvitationPage {
+    let (token, email, name) = ("pst_iv_value".into(), "ada@example.com".into(), "Ada".into());
+    invited(InvitationStage::Choose { token, email, name, problem })
 }
 
 fn setup(problem: Option<SetupProblem>) -> SetupPage {
