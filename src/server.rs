@@ -23,8 +23,8 @@ use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
-    account, admin, assets, authorize, consent, federation, home, invitation, login, logout, passkeys, reset,
-    second_step, security, setup,
+    account, admin, assets, authorize, consent, email, federation, home, invitation, login, logout, passkeys,
+    reset, second_step, security, setup,
 };
 use crate::wire::caller::From;
 
@@ -130,6 +130,11 @@ fn routes(config: &mut web::ServiceConfig) {
             route("/account/sessions/end", Access::Person, POST).route(web::post().to(account::sign_out)),
         )
         .service(route("/account/export", Access::Person, POST).route(web::post().to(security::export)))
+        .service(
+            route("/account/email", Access::Person, FORM)
+                .route(web::get().to(email::get))
+                .route(web::post().to(email::post)),
+        )
         .service(route("/account/security", Access::Person, READ).route(reading().to(security::get)))
         .service(
             route("/account/security/password", Access::Person, POST)
@@ -187,6 +192,16 @@ fn link_routes(config: &mut web::ServiceConfig) {
             route("/setup", Access::Link, FORM)
                 .route(web::get().to(setup::get))
                 .route(web::post().to(setup::post)),
+        )
+        .service(
+            route("/email/confirm", Access::Link, FORM)
+                .route(web::get().to(email::confirm))
+                .route(web::post().to(email::confirmed)),
+        )
+        .service(
+            route("/email/undo", Access::Link, FORM)
+                .route(web::get().to(email::undo))
+                .route(web::post().to(email::undone)),
         )
         .service(
             route("/invitation", Access::Link, FORM)

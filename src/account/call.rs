@@ -179,13 +179,13 @@ fn is_met(rule: &CallRule, ask: Ask<'_>, class: ToolClass, arguments: Option<&Va
 }
 
 fn by_class(class: ToolClass, held: &ScopeSet, scopes: &[ResourceScope]) -> Verdict {
-    let needed = scopes_for(class, scopes);
-    if needed.is_empty() {
-        Verdict::OutOfReach(class)
-    } else if needed.intersection(held).is_empty() {
-        Verdict::NeedsOneOf(needed)
-    } else {
+    let enough = scopes.iter().map(ToolClass::of_scope).filter(|reach| *reach >= class);
+    let Some(least) = enough.min() else { return Verdict::OutOfReach(class) };
+    let mut of_least = scopes.iter().filter(|scope| ToolClass::of_scope(scope) == least);
+    if of_least.any(|scope| held.contains(&scope.name)) {
         Verdict::Allowed(class)
+    } else {
+        Verdict::NeedsOneOf(scopes_for(class, scopes))
     }
 }
 

@@ -31,7 +31,7 @@ use crate::types::id::{ResourceId, UserId};
 use crate::types::resource::{PassKind, Resource};
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenDigest, TokenKind};
-use crate::types::tool::Tool;
+use crate::types::tool::{Tool, canonical};
 
 /// A server behind the gateway, as this node knows it.
 pub struct Route {
@@ -41,12 +41,22 @@ pub struct Route {
     pub upstream: Url,
     /// Its tools, by name.
     pub tools: HashMap<String, Tool>,
+    /// Their definitions as they were seen last, by name: to be compared with what is listed.
+    definitions: HashMap<String, Value>,
     /// Its rules about calls, oldest first.
     pub rules: Vec<CallRule>,
     pub(super) credential: Option<SealedCredential>,
 }
 
 impl Route {
+    /// Whether a definition of a tool of this name is the one that was seen last.
+    #[must_use]
+    pub fn has_seen(&self, name: &str, definition: &Value) -> bool {
+        // The text decides: reading a number back may lose its last digit.
+        self.definitions.get(name) == Some(definition)
+            || self.tools.get(name).is_some_and(|tool| tool.seen == canonical(definition))
+    }
+
     /// What is known here, by which what is asked for is decided.
     #[must_use]
     pub fn known(&self, ask: Ask<'_>) -> Known<'_> {
@@ -87,10 +97,13 @@ pub(super) fn routes(
     list.iter()
         .filter_map(|resource| {
             let upstream = Upstreams::check(resource.upstream.as_deref()?).ok()?;
+            let tools = by_server.remove(&resource.id).unwrap_or_default();
+            let read = |tool: &Tool| serde_json::from_str(&tool.seen).unwrap_or_default();
             let route = Route {
                 resource: resource.clone(),
                 upstream,
-                tools: by_server.remove(&resource.id).unwrap_or_default(),
+                definitions: tools.iter().map(|(name, tool)| (name.clone(), read(tool))).collect(),
+                tools,
                 rules: ruled.remove(&resource.id).unwrap_or_default(),
                 credential: credentials.remove(&resource.id),
             };

@@ -7,7 +7,7 @@ use super::login::new_session;
 use super::outbox::written;
 use super::people::OrderError;
 use crate::account::password::{self, PasswordProblem};
-use crate::storage::{StoreError, audit, invitations, outbox, sessions, users};
+use crate::storage::{StoreError, Tx, audit, invitations, outbox, sessions, users};
 use crate::types::audit::AuditKind;
 use crate::types::factor::{Method, Methods};
 use crate::types::id::{InvitationId, UserId};
@@ -141,7 +141,21 @@ pub async fn revoke(core: &Core, caller: &Caller, id: &str) -> Result<Invitation
 pub async fn open(core: &Core, link: &str) -> Result<Option<Invitation>, Fault> {
     let Some(token) = Token::parse(TokenKind::Invitation, link) else { return Ok(None) };
     let (digest, now) = (token.digest(), core.now());
-    Ok(core.store.read(move |tx| invitations::find_open(tx, &digest, now)).await?)
+    Ok(core
+        .store
+        .read(move |tx| match invitations::find_open(tx, &digest, now)? {
+            Some(found) if may_invite(tx, &found.invited_by)? => Ok(Some(found)),
+            _ => Ok(None),
+        })
+        .await?)
+}
+
+/// Whether whoever invited somebody may do so still: a person who administers, or a program or the command line, which are no
+/// person.
+fn may_invite(tx: &mut Tx<'_>, inviter: &str) -> Result<bool, StoreError> {
+    let Ok(email) = Email::parse(inviter) else { return Ok(true) };
+    let found = users::find_by_email(tx, &email)?;
+    Ok(found.is_some_and(|user| user.disabled_at.is_none() && user.role == Role::Admin))
 }
 
 /// How accepting ends.
@@ -197,11 +211,12 @@ pub async fn accept(
         "invitation": invitation.id.to_string(), "email": user.email, "role": user.role.as_str(),
         "invited_by": invitation.invited_by,
     });
-    let digest = invitation.digest;
+    let (digest, inviter) = (invitation.digest, invitation.invited_by.clone());
     let done = core
         .store
         .write(move |tx| {
-            if !invitations::accept(tx, &digest, now)? {
+            // Whoever may not invite any more has invited nobody.
+            if !may_invite(tx, &inviter)? || !invitations::accept(tx, &digest, now)? {
                 return Ok(false);
             }
             users::insert(tx, &user, &email)?;

@@ -24,6 +24,30 @@ struct ResetText<'a> {
 }
 
 #[derive(Template)]
+#[template(path = "mail/confirm_email.txt")]
+struct ConfirmEmailText<'a> {
+    issuer: &'a str,
+    origin: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail/email_taken.txt")]
+struct EmailTakenText<'a> {
+    issuer: &'a str,
+    origin: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "mail/email_changed.txt")]
+struct EmailChangedText<'a> {
+    issuer: &'a str,
+    origin: &'a str,
+    email: &'a str,
+    link: &'a str,
+}
+
+#[derive(Template)]
 #[template(path = "mail/invitation.txt")]
 struct InvitationText<'a> {
     issuer: &'a str,
@@ -129,6 +153,33 @@ pub fn notice(
 pub fn reset(core: &Core, to: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
     let issuer = core.policy.issuer.as_str();
     letter(to, "Set a new password", &ResetText { issuer, origin, link })
+}
+
+/// Asks whether this address is to be the new one.
+///
+/// # Errors
+/// Never in practice.
+pub fn confirm_email(core: &Core, to: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
+    let issuer = core.policy.issuer.as_str();
+    letter(to, "Confirm your new e-mail address", &ConfirmEmailText { issuer, origin, link })
+}
+
+/// That this address has an account already.
+///
+/// # Errors
+/// Never in practice.
+pub fn email_taken(core: &Core, to: &str, origin: &str) -> Result<Letter, Fault> {
+    let issuer = core.policy.issuer.as_str();
+    letter(to, "This address has an account already", &EmailTakenText { issuer, origin })
+}
+
+/// That the account has another address, with the way back.
+///
+/// # Errors
+/// Never in practice.
+pub fn email_changed(core: &Core, to: &str, email: &str, origin: &str, link: &str) -> Result<Letter, Fault> {
+    let (issuer, email) = (core.policy.issuer.as_str(), &plain(email));
+    letter(to, "Your e-mail address was changed", &EmailChangedText { issuer, origin, email, link })
 }
 
 /// An invitation.

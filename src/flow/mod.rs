@@ -19,6 +19,7 @@ pub mod console;
 pub mod core;
 pub mod cut;
 pub mod documents;
+pub mod email_change;
 pub mod endpoints;
 pub mod erase;
 pub mod evidence;

@@ -19,7 +19,7 @@ use crate::types::tool::{Tool, ToolClass, ToolState, canonical, digest_of};
 pub fn news(route: &Route, definitions: &[Value]) -> Vec<Value> {
     let is_new = |definition: &&Value| {
         let Some(name) = definition.get("name").and_then(Value::as_str) else { return false };
-        route.tools.get(name).is_none_or(|known| known.seen != canonical(definition))
+        !route.has_seen(name, definition)
     };
     definitions.iter().filter(is_new).cloned().collect()
 }

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::flow::gateway::{Ask, Pass, Route, Verdict, judge};
 use crate::types::policy::MAX_LIST_AGE;
-use crate::types::tool::canonical;
 
 /// The tools in a message from the server, where it lists any.
 pub(super) fn tools_in(message: &Value) -> Option<&Vec<Value>> {
@@ -24,8 +23,7 @@ pub(super) fn filter(message: &mut Value, pass: &Pass, route: &Route) -> bool {
         tools.retain(|definition| {
             let Some(name) = definition.get("name").and_then(Value::as_str) else { return false };
             // What is shown is the definition that is pinned, and no other.
-            let pinned = route.tools.get(name).is_some_and(|tool| tool.seen == canonical(definition));
-            pinned && may(Ask::Tool(name))
+            route.has_seen(name, definition) && may(Ask::Tool(name))
         });
     }
     for (list, method) in

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::error::StoreError;
 use super::row::moment;
-use super::schema::{one_time_secret, passkey, recovery_code};
+use super::schema::{identity, one_time_secret, passkey, recovery_code};
 use super::store::Tx;
 use crate::types::factor::Held;
 use crate::types::id::UserId;
@@ -125,4 +125,30 @@ pub fn use_recovery_code(tx: &mut Tx<'_>, user: UserId, code: &TokenDigest) -> R
     )
     .execute(tx.connection())?;
     Ok(used == 1)
+}
+
+/// Takes away every way to prove somebody that was added at `since` or later: authenticator, recovery codes, passkeys and links
+/// to identity providers.
+///
+/// # Errors
+/// A fault of the database.
+pub fn forget_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Result<(), StoreError> {
+    let (id, since, c) = (user.to_string(), since.micros(), tx.connection());
+    diesel::delete(
+        one_time_secret::table
+            .filter(one_time_secret::user_id.eq(&id))
+            .filter(one_time_secret::created_at.ge(since)),
+    )
+    .execute(c)?;
+    diesel::delete(
+        recovery_code::table
+            .filter(recovery_code::user_id.eq(&id))
+            .filter(recovery_code::created_at.ge(since)),
+    )
+    .execute(c)?;
+    diesel::delete(passkey::table.filter(passkey::user_id.eq(&id)).filter(passkey::created_at.ge(since)))
+        .execute(c)?;
+    diesel::delete(identity::table.filter(identity::user_id.eq(&id)).filter(identity::created_at.ge(since)))
+        .execute(c)?;
+    Ok(())
 }

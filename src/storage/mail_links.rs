@@ -23,17 +23,19 @@ struct Row {
     expires_at: i64,
 }
 
-/// Adds a link; an earlier one of the same person for the same purpose ends.
+/// Adds a link; an earlier one of the same person for the same purpose ends, unless it is one that takes something back.
 ///
 /// # Errors
 /// A fault of the database.
 pub fn insert(tx: &mut Tx<'_>, link: &MailLink) -> Result<(), StoreError> {
-    diesel::delete(
-        table::table
-            .filter(table::user_id.eq(link.user_id.to_string()))
-            .filter(table::purpose.eq(link.purpose.as_str())),
-    )
-    .execute(tx.connection())?;
+    if link.purpose != LinkPurpose::UndoEmail {
+        diesel::delete(
+            table::table
+                .filter(table::user_id.eq(link.user_id.to_string()))
+                .filter(table::purpose.eq(link.purpose.as_str())),
+        )
+        .execute(tx.connection())?;
+    }
     let row = Row {
         digest: link.digest.bytes().to_vec(),
         purpose: link.purpose.as_str().to_owned(),
@@ -86,6 +88,18 @@ pub fn consume(
     .get_result(tx.connection())
     .optional()?;
     row.map(|row| read(row, purpose)).transpose()
+}
+
+/// Ends the links of a person that were made at `since` or later.
+///
+/// # Errors
+/// A fault of the database.
+pub fn end_since(tx: &mut Tx<'_>, user: UserId, since: Timestamp) -> Result<(), StoreError> {
+    diesel::delete(
+        table::table.filter(table::user_id.eq(user.to_string())).filter(table::created_at.ge(since.micros())),
+    )
+    .execute(tx.connection())?;
+    Ok(())
 }
 
 fn read(row: Row, purpose: LinkPurpose) -> Result<MailLink, StoreError> {

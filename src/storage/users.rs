@@ -146,6 +146,28 @@ pub fn set_password(tx: &mut Tx<'_>, id: UserId, hash: &str, now: Timestamp) -> 
     end_sessions(tx, id)
 }
 
+/// Moves an account to another address, if it still has the one that was seen; [`StoreError::Conflict`] when the new one
+/// is taken.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_email(
+    tx: &mut Tx<'_>,
+    id: UserId,
+    seen: &str,
+    email: &Email,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let moved = diesel::update(users::table.find(id.to_string()).filter(users::email.eq(seen)))
+        .set((
+            users::email.eq(email.as_str()),
+            users::email_key.eq(email.key()),
+            users::updated_at.eq(now.micros()),
+        ))
+        .execute(tx.connection())?;
+    Ok(moved == 1)
+}
+
 /// Changes a password, if it is still the one that was checked. The caller ends the sessions that rest on the old one.
 ///
 /// # Errors

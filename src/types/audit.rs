@@ -195,6 +195,12 @@ events! {
     PasswordResetAsked = "password.reset_asked",
     /// A person set a new password with a mailed link.
     PasswordReset = "password.reset",
+    /// A person asked to move their account to another address.
+    EmailChangeAsked = "email.change_asked",
+    /// The address of an account changed.
+    EmailChanged = "email.changed",
+    /// A change of address was taken back from the address of before.
+    EmailChangeUndone = "email.change_undone",
     /// Somebody was invited.
     InvitationMade = "invitation.made",
     /// An invitation was taken back.

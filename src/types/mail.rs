@@ -110,6 +110,10 @@ pub struct Waiting {
 pub enum LinkPurpose {
     /// To set a new password.
     Reset,
+    /// To move an account to the address that got it.
+    ConfirmEmail,
+    /// To move an account back to the address that got it.
+    UndoEmail,
 }
 
 impl LinkPurpose {
@@ -118,6 +122,8 @@ impl LinkPurpose {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Reset => "reset",
+            Self::ConfirmEmail => "confirm_email",
+            Self::UndoEmail => "undo_email",
         }
     }
 }

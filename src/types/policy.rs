@@ -86,6 +86,10 @@ fixed! {
     MAX_RULE_REASON: usize = 200;
     /// Time the link to set a new password works.
     RESET_TTL: Duration = Duration::from_secs(1_800);
+    /// Time the link that confirms a new e-mail address works.
+    EMAIL_CONFIRM_TTL: Duration = Duration::from_secs(86_400);
+    /// Time in which the address of before can take a change of address back.
+    EMAIL_UNDO_TTL: Duration = Duration::from_secs(72 * 3_600);
     /// Time an invitation works.
     INVITATION_TTL: Duration = Duration::from_secs(7 * 86_400);
     /// Time an invitation is listed after it has ended.

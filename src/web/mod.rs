@@ -6,6 +6,7 @@ pub mod assets;
 pub mod authorize;
 pub mod consent;
 pub mod door;
+pub mod email;
 pub mod federation;
 pub mod home;
 pub mod invitation;

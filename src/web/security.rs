@@ -270,6 +270,7 @@ pub(super) async fn show(
         done: shows.done,
         problem: shows.problem,
         password_min: MIN_PASSWORD,
+        mails: core.policy.mail.is_on(),
         has_password: person.user.password_hash.is_some(),
         must: person.user.second_factor_required,
         authenticator: held.authenticator.map(|(added, used)| (moment(added), used.map(|at| past(at, now)))),

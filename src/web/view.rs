@@ -8,6 +8,7 @@ mod account;
 mod consent;
 pub mod console;
 pub mod editor;
+mod email;
 mod error;
 mod invitation;
 mod login;
@@ -22,6 +23,7 @@ pub use account::{Access, AccountPage, LastUse, Removed, Session};
 pub use consent::{
     App, Change, ConsentPage, Destination, Duration, Group, Held, Permission, Provenance, Risk, Subject,
 };
+pub use email::{EmailPage, EmailProblem, EmailStage};
 pub use error::{ErrorPage, Problem};
 pub use invitation::{InvitationPage, InvitationProblem, InvitationStage};
 pub use login::{Asker, LoginPage, LoginProblem};

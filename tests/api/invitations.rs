@@ -177,3 +177,32 @@ async fn administrators_invite_in_the_console_and_nobody_else_does() {
         assert!(send("root@example.com", bad).await.status >= 400, "{bad:?}");
     }
 }
+
+#[actix_web::test]
+async fn an_invitation_ends_with_the_standing_of_whoever_made_it() {
+    let node = Node::start().await;
+    node.add_person("root@example.com", PASSWORD).await;
+    let line = Caller::command_line();
+    people::set_role(&node.core, &line, "root@example.com", Role::Admin).await.unwrap();
+    let root = Caller { by: Some("root@example.com".to_owned()), ..Caller::command_line() };
+    let made = invitations::invite(&node.core, &root, guest()).await.unwrap();
+    let link = made.link.unwrap().strip_prefix(node.issuer()).unwrap().to_owned();
+    assert_eq!(Browser::new(&node).get(&link).await.status, 200);
+    people::set_role(&node.core, &line, "root@example.com", Role::Member).await.unwrap();
+    assert!(is_dead(&accept(&node, &link, NEW).await.1), "they administer no more");
+    people::set_role(&node.core, &line, "root@example.com", Role::Admin).await.unwrap();
+    people::disable(&node.core, &line, "root@example.com").await.unwrap();
+    assert!(is_dead(&accept(&node, &link, NEW).await.1), "they are switched off");
+    assert!(people::find(&node.core, GUEST).await.is_err());
+}
+
+#[actix_web::test]
+async fn a_form_that_is_not_ours_makes_no_account() {
+    let node = Node::start().await;
+    let link = link(&node).await;
+    let token = link.split_once('=').unwrap().1;
+    let browser = Browser::new(&node);
+    let fields = [("token", token), ("name", ""), ("password", NEW), ("csrf", "x")];
+    assert_eq!(browser.send(browser.request("POST", "/invitation").form(&fields)).await.status, 403);
+    assert!(people::find(&node.core, GUEST).await.is_err());
+}

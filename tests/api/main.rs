@@ -24,6 +24,7 @@ mod cuts;
 mod detectors;
 mod discovery;
 mod documents;
+mod email_change;
 mod erasure;
 mod evidence;
 mod faults;

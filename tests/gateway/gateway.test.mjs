@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import readline from 'node:readline';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../interop/lib/net.mjs';
 import { Postern } from '../interop/lib/postern.mjs';
 import { run } from './lib/conformance.mjs';
 
@@ -29,17 +30,21 @@ before(async () => {
     ...['client', 'add', '--name', 'Suite', '--auth', 'client_secret_post', '--grant-type', 'client_credentials'],
     ...['--resource', uri, '--scope', 'tools:read'],
   ]);
-  const answer = await fetch(`${postern.issuer}/token`, {
-    method: 'POST',
-    body: new URLSearchParams({
-      grant_type: 'client_credentials',
-      client_id: client.client_id,
-      client_secret: client.client_secret,
-      resource: uri,
-    }),
-  });
-  token = (await answer.json()).access_token;
-  assert(token, `no token: ${answer.status}`);
+  // What a command does takes effect in the running server within a second.
+  token = await until('a token', async () => {
+    const answer = await fetch(`${postern.issuer}/token`, {
+      method: 'POST',
+      body: new URLSearchParams({
+        grant_type: 'client_credentials',
+        client_id: client.client_id,
+        client_secret: client.client_secret,
+        resource: uri,
+      }),
+    });
+    const said = await answer.json();
+    if (answer.status !== 200) throw new Error(JSON.stringify(said));
+    return said.access_token;
+  }, 5);
   // The tools of this server do not say what they can do; an administrator does, once they have been seen.
   assert.deepEqual((await list()).filter(({ annotations }) => !annotations), []);
   await postern.cli(['tool', 'approve', uri, '--class', 'read']);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, describe, test } from 'node:test';
+import { until } from '../interop/lib/net.mjs';
 import { Postern } from '../interop/lib/postern.mjs';
 import { App } from './lib/app.mjs';
 import { Browser } from './lib/visitor.mjs';
@@ -106,7 +107,11 @@ test('the tools of a server behind the gateway wait for an administrator', async
     await postern.cli(['resource', 'add', uri, '--name', 'Archive', '--slug', 'archive', '--upstream', back]);
     await postern.cli(['upstream', 'set', uri, '--bearer-stdin'], { input: 'a-key-of-the-archive' });
     made = await postern.cli(['grant', 'create', '--user', person.email, '--resource', uri, '--name', 'laptop']);
-    const answer = await send(made.token, 'tools/list');
+    // What a command does takes effect in the running server within a second.
+    const answer = await until('the server is known', async () => {
+      const answer = await send(made.token, 'tools/list');
+      return answer.status === 200 && answer;
+    });
     assert.deepEqual((await answer.json()).result.tools.map(({ name }) => name), ['search']);
   } finally {
     upstream.close();

@@ -55,6 +55,30 @@ test('a forgotten password is set anew by mail', async () => {
   await visitor.look('reset-dead');
 });
 
+test('an address is changed, and taken back from the old one', async () => {
+  const { email } = postern.quickstart;
+  await visitor.open(`${postern.issuer}/account/security`);
+  await visitor.look('security-with-mail');
+  await visitor.press('Use another address', { role: 'link' });
+  await visitor.look('email');
+  await visitor.fill({ 'New e-mail address': email });
+  await visitor.press('Mail me a link');
+  await visitor.look('email-same');
+  await visitor.fill({ 'New e-mail address': 'ada@example.org' });
+  await visitor.press('Mail me a link');
+  assert.equal(await visitor.heading(), 'Look into your mail');
+  await visitor.look('email-sent');
+  await visitor.open(await mailed('email/confirm'));
+  await visitor.look('email-confirm');
+  await visitor.press('Use this address');
+  await visitor.look('email-confirmed');
+  await visitor.open(await mailed('email/undo'));
+  await visitor.look('email-undo');
+  await visitor.press('Take it back');
+  await visitor.look('email-undone');
+  assert.match(await visitor.text(), new RegExp(`signs in with ${email} again`));
+});
+
 test('somebody who is invited makes an account of their own', async () => {
   const root = { email: 'root@example.com', password: 'a long enough password' };
   await postern.cli(['user', 'add', root.email, '--role', 'admin', '--password-stdin'], { input: root.password });

@@ -148,8 +148,7 @@ describe('somebody of the company', () => {
     await visitor.leave();
   });
 
-  const bug = 'postern idp add refuses --create people: it takes the option for a switch (src/cli/args/idp.rs)';
-  test('gets an account here by coming, where the administrator says so', { todo: bug }, async () => {
+  test('gets an account here by coming, where the administrator says so', async () => {
     await join('open', ['--create', 'people', '--allowed-domain', 'example.com']);
     const jo = company.hire('jo-1', { email: 'jo@example.com', name: 'Jo There' });
     const visitor = await comesThrough(jo, 'open');

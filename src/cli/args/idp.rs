@@ -85,7 +85,7 @@ pub(in crate::cli) struct NewIdpArgs {
     #[arg(long, value_name = "WHEN", default_value = "never", value_parser = linking)]
     pub(in crate::cli) link: Linking,
     /// Who is not here yet is added: people or never.
-    #[arg(long, value_name = "WHOM", default_value = "never", value_parser = creation)]
+    #[arg(long, value_name = "WHOM", default_value = "never", value_parser = creation, action = clap::ArgAction::Set)]
     pub(in crate::cli) create: bool,
     /// A domain whose addresses may be linked or added; any unless given; may be repeated.
     #[arg(long = "allowed-domain", value_name = "DOMAIN")]

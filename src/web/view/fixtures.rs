@@ -107,6 +107,31 @@ fn logins() -> Vec<(&'static str, String)> {
         ("reset-choose-expired", html(&reset_choose(Some(ChooseProblem::FormExpired)))),
         ("reset-dead", html(&reset(ResetStage::Dead))),
         ("reset-done", html(&reset(ResetStage::Done))),
+        ("email", html(&email(ask_email(None)))),
+        ("email-none", html(&email(ask_email(Some(EmailProblem::NoAddress))))),
+        ("email-same", html(&email(ask_email(Some(EmailProblem::Same))))),
+        ("email-throttled", html(&email(ask_email(Some(EmailProblem::Throttled { minutes: 1 }))))),
+        ("email-sent", html(&email(EmailStage::Sent { to: "ada@example.org".into() }))),
+        (
+            "email-confirm",
+            html(&email(EmailStage::Confirm {
+                token: "pst_ml_value".into(),
+                now: "ada@example.com".into(),
+                to: "ada@example.org".into(),
+            })),
+        ),
+        ("email-confirmed", html(&email(EmailStage::Confirmed { to: "ada@example.org".into() }))),
+        (
+            "email-undo",
+            html(&email(EmailStage::Undo {
+                token: "pst_ml_value".into(),
+                now: "ada@example.org".into(),
+                to: "ada@example.com".into(),
+            })),
+        ),
+        ("email-undone", html(&email(EmailStage::Undone { to: "ada@example.com".into() }))),
+        ("email-dead", html(&email(EmailStage::Dead))),
+        ("email-taken", html(&email(EmailStage::Taken))),
         ("invitation", html(&invitation(None))),
         ("invitation-name", html(&invitation(Some(InvitationProblem::Name)))),
         ("invitation-short", html(&invitation(Some(InvitationProblem::Password(PasswordFault::Short))))),
@@ -133,6 +158,14 @@ fn reset_again(problem: AskProblem) -> ResetPage {
 fn reset_choose(problem: Option<ChooseProblem>) -> ResetPage {
     let (token, email) = ("pst_ml_value".to_owned(), "ada@example.com".to_owned());
     reset(ResetStage::Choose { token, email, problem })
+}
+
+fn email(stage: EmailStage) -> EmailPage {
+    EmailPage { shell: shell(), stage, csrf: "csrf-value".into() }
+}
+
+fn ask_email(problem: Option<EmailProblem>) -> EmailStage {
+    EmailStage::Ask { now: "ada@example.com".into(), wanted: "ada@example".into(), problem }
 }
 
 fn invited(stage: InvitationStage) -> InvitationPage {
@@ -333,6 +366,7 @@ fn seconds() -> Vec<(&'static str, String)> {
         done: Some(SecurityDone::PasskeyAdded),
         problem: None,
         password_min: 8,
+        mails: true,
         has_password: true,
         must: true,
         authenticator: Some((day("2026-11-03", "3 November"), Some(day("2026-11-21", "2 hours ago")))),

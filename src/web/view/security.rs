@@ -25,6 +25,8 @@ pub struct SecurityPage {
     pub problem: Option<PasswordFault>,
     /// Least characters of a password.
     pub password_min: usize,
+    /// Whether the address can be changed: mail is sent here.
+    pub mails: bool,
     /// Whether the person has a password.
     pub has_password: bool,
     /// Whether the person may not do without a second factor.
