@@ -131,21 +131,21 @@ pub struct Shown {
     pub server: (String, String),
 }
 
-/// Those that wait, oldest first; with `all`, every one that is kept, newest first, before `before`.
+/// Those that wait, oldest first; with `all`, every one that is kept, newest first; after `after`.
 ///
 /// # Errors
 /// A fault.
 pub async fn list(
     core: &Core,
     all: bool,
-    before: Option<CallApprovalId>,
+    after: Option<CallApprovalId>,
     limit: i64,
 ) -> Result<Vec<Shown>, Fault> {
     let now = core.now();
     let found: Vec<Named> = core
         .store
         .read(move |tx| {
-            let found = rows::list(tx, all, before, limit, now)?;
+            let found = rows::list(tx, all, after, limit, now)?;
             found.into_iter().map(|one| named(tx, one)).collect()
         })
         .await?;

@@ -142,14 +142,15 @@ pub fn find(tx: &mut Tx<'_>, id: CallApprovalId) -> Result<Option<CallApproval>,
     row.map(Row::read).transpose()
 }
 
-/// Those that wait at `now`, oldest first; with `all`, every one that is kept, newest first.
+/// Those that wait at `now`, oldest first; with `all`, every one that is kept, newest first; in that order those that come after
+/// the one with `after`.
 ///
 /// # Errors
 /// A fault of the database.
 pub fn list(
     tx: &mut Tx<'_>,
     all: bool,
-    before: Option<CallApprovalId>,
+    after: Option<CallApprovalId>,
     limit: i64,
     now: Timestamp,
 ) -> Result<Vec<CallApproval>, StoreError> {
@@ -162,8 +163,8 @@ pub fn list(
             .filter(table::expires_at.gt(now.micros()))
             .order(table::id.asc())
     };
-    if let Some(id) = before {
-        query = query.filter(table::id.lt(id.to_string()));
+    if let Some(id) = after.map(|id| id.to_string()) {
+        query = if all { query.filter(table::id.lt(id)) } else { query.filter(table::id.gt(id)) };
     }
     let rows: Vec<Row> = query.load(tx.connection())?;
     rows.into_iter().map(Row::read).collect()

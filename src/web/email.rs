@@ -6,13 +6,12 @@ use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::door;
-use super::page::{Leads, bad_form, fault, page, problem};
+use super::page::{Leads, bad_form, fault, link_token, page, problem};
 use super::security::may_change;
 use super::site::Site;
 use super::view::{EmailPage, EmailProblem, EmailStage, Problem};
 use crate::flow::core::Core;
 use crate::flow::email_change::{self, Asking, Moved};
-use crate::oauth::params::Params;
 use crate::types::mail::LinkPurpose;
 use crate::wire::body;
 use crate::wire::caller::From;
@@ -87,8 +86,7 @@ pub async fn undo(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
 }
 
 async fn open(request: &HttpRequest, core: &Core, site: &Site, purpose: LinkPurpose) -> HttpResponse {
-    let params = Params::parse(&[request.query_string().as_bytes()]).ok();
-    let token = params.and_then(|params| params.value("token").ok().flatten().map(str::to_owned));
+    let token = link_token(request);
     stand(request, core, site, purpose, token.unwrap_or_default(), StatusCode::OK).await
 }
 

@@ -3,13 +3,12 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::page::{Leads, bad_form, fault, page, redirect};
+use super::page::{Leads, bad_form, fault, link_token, page, redirect};
+use super::security::password_fault;
 use super::site::Site;
-use super::view::{InvitationPage, InvitationProblem, InvitationStage, PasswordFault};
-use crate::account::password::PasswordProblem;
+use super::view::{InvitationPage, InvitationProblem, InvitationStage};
 use crate::flow::core::Core;
 use crate::flow::invitations::{self, Accepted};
-use crate::oauth::params::Params;
 use crate::types::policy::MIN_PASSWORD;
 use crate::types::secret::Secret;
 use crate::wire::body;
@@ -25,8 +24,7 @@ struct Filled {
 
 /// Shows the form, to whoever holds a link that works.
 pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
-    let params = Params::parse(&[request.query_string().as_bytes()]).ok();
-    let token = params.and_then(|params| params.value("token").ok().flatten().map(str::to_owned));
+    let token = link_token(&request);
     let filled = Filled { token: token.unwrap_or_default(), name: None, problem: None };
     choose(&request, &core, &site, StatusCode::OK, filled).await
 }
@@ -65,11 +63,7 @@ pub async fn post(
         }
         Ok(Accepted::BadName) => again(StatusCode::BAD_REQUEST, InvitationProblem::Name).await,
         Ok(Accepted::Bad(why)) => {
-            let why = match why {
-                PasswordProblem::Short => PasswordFault::Short,
-                PasswordProblem::Long => PasswordFault::Long,
-                PasswordProblem::Guessable => PasswordFault::Guessable,
-            };
+            let why = password_fault(why);
             again(StatusCode::BAD_REQUEST, InvitationProblem::Password(why)).await
         }
         Err(cause) => fault(&request, &site, &cause),

@@ -13,6 +13,7 @@ use askama::Template;
 use super::site::Site;
 use super::view::{ErrorPage, Moment, Problem};
 use crate::flow::failure::Fault;
+use crate::oauth::params::Params;
 use crate::types::time::Timestamp;
 use crate::wire::body::BodyError;
 use crate::wire::caller::request_id;
@@ -74,6 +75,12 @@ pub fn with_script(mut answer: HttpResponse) -> HttpResponse {
         answer.headers_mut().insert(CONTENT_SECURITY_POLICY, value);
     }
     answer
+}
+
+/// The secret of a one-time link, from its address.
+pub fn link_token(request: &HttpRequest) -> Option<String> {
+    let params = Params::parse(&[request.query_string().as_bytes()]).ok()?;
+    params.value("token").ok().flatten().map(str::to_owned)
 }
 
 /// Sends the browser elsewhere, always with GET: 307 would repeat a form with its password (RFC 9700 §4.12).

@@ -4,13 +4,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::page::{Leads, bad_form, fault, page, problem};
+use super::page::{Leads, bad_form, fault, link_token, page, problem};
+use super::security::password_fault;
 use super::site::Site;
-use super::view::{AskProblem, ChooseProblem, PasswordFault, Problem, ResetPage, ResetStage};
-use crate::account::password::PasswordProblem;
+use super::view::{AskProblem, ChooseProblem, Problem, ResetPage, ResetStage};
 use crate::flow::core::Core;
 use crate::flow::reset::{self, Asking, Reset};
-use crate::oauth::params::Params;
 use crate::types::policy::{MIN_PASSWORD, RESET_TTL};
 use crate::types::secret::Secret;
 use crate::wire::body;
@@ -22,8 +21,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
     if !core.policy.mail.is_on() {
         return problem(&request, &site, StatusCode::NOT_FOUND, Problem::NotFound);
     }
-    let params = Params::parse(&[request.query_string().as_bytes()]).ok();
-    let token = params.and_then(|params| params.value("token").ok().flatten().map(str::to_owned));
+    let token = link_token(&request);
     let Some(token) = token else {
         let stage = ResetStage::Ask { email: String::new(), problem: None };
         return shown(&request, &core, &site, StatusCode::OK, stage);
@@ -85,11 +83,7 @@ pub async fn post(
             marked(shown(&request, &core, &site, StatusCode::FORBIDDEN, ResetStage::Dead), "dead_link")
         }
         Ok(Reset::Bad(why)) => {
-            let why = match why {
-                PasswordProblem::Short => PasswordFault::Short,
-                PasswordProblem::Long => PasswordFault::Long,
-                PasswordProblem::Guessable => PasswordFault::Guessable,
-            };
+            let why = password_fault(why);
             choose(&request, &core, &site, StatusCode::BAD_REQUEST, token, Some(ChooseProblem::Password(why)))
                 .await
         }

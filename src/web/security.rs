@@ -55,9 +55,7 @@ pub async fn password(
     let shows = match own::change_password(&core, &from.0, &form.person, secret("old"), secret("new")).await {
         Ok(Changed::Done) => Shows::done(SecurityDone::Password),
         Ok(Changed::Mismatch) => Shows::fault(PasswordFault::Mismatch),
-        Ok(Changed::Bad(PasswordProblem::Short)) => Shows::fault(PasswordFault::Short),
-        Ok(Changed::Bad(PasswordProblem::Long)) => Shows::fault(PasswordFault::Long),
-        Ok(Changed::Bad(PasswordProblem::Guessable)) => Shows::fault(PasswordFault::Guessable),
+        Ok(Changed::Bad(why)) => Shows::fault(password_fault(why)),
         Ok(Changed::Wait(wait)) => Shows::fault(PasswordFault::Throttled { seconds: wait.as_secs().max(1) }),
         Err(cause) => return fault(&request, &site, &cause),
     };
@@ -206,6 +204,15 @@ pub(super) async fn may_change(
     }
     let step = step_up(core, person).await.map_err(|cause| fault(request, site, &cause))?;
     Err(super::login::arrive(site, &Login::SecondStep(step), back))
+}
+
+/// What is wrong with a new password, for the page.
+pub(super) const fn password_fault(why: PasswordProblem) -> PasswordFault {
+    match why {
+        PasswordProblem::Short => PasswordFault::Short,
+        PasswordProblem::Long => PasswordFault::Long,
+        PasswordProblem::Guessable => PasswordFault::Guessable,
+    }
 }
 
 /// What the page shows beside what is stored.

@@ -3,13 +3,12 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::page::{Leads, bad_form, fault, page, problem, redirect};
+use super::page::{Leads, bad_form, fault, link_token, page, problem, redirect};
 use super::site::Site;
 use super::view::{Problem, SetupPage, SetupProblem};
 use crate::account::password::PasswordProblem;
 use crate::flow::core::Core;
 use crate::flow::setup::{Setup, complete, is_open};
-use crate::oauth::params::Params;
 use crate::types::policy::{MAX_PASSWORD, MIN_PASSWORD};
 use crate::types::secret::Secret;
 use crate::wire::body;
@@ -17,10 +16,7 @@ use crate::wire::caller::From;
 
 /// Shows the form, to whoever holds the link that was printed at start.
 pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
-    let link = Params::parse(&[request.query_string().as_bytes()])
-        .ok()
-        .and_then(|params| params.value("token").ok().flatten().map(str::to_owned))
-        .unwrap_or_default();
+    let link = link_token(&request).unwrap_or_default();
     match is_open(&core, &link).await {
         Ok(true) => form_page(&request, &core, &site, StatusCode::OK, (&link, "", ""), None),
         Ok(false) => problem(&request, &site, StatusCode::FORBIDDEN, Problem::SetupLink),

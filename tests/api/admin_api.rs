@@ -437,6 +437,22 @@ async fn a_server_behind_the_gateway_is_managed() {
     assert!(send(call("add", json!({"amount": 500}))).await.body["result"].is_object());
     assert_eq!(world.get(&admin, &format!("/calls/{id}")).await["stage"], "used");
     assert_eq!(world.get(&admin, "/calls?all=true&limit=1").await["items"].as_array().unwrap().len(), 1);
+    for n in 0..5 {
+        send(call("add", json!({"amount": 600 + n}))).await;
+    }
+    for all in ["false", "true"] {
+        let (mut seen, mut path) = (Vec::new(), format!("/calls?all={all}&limit=2"));
+        while seen.len() < 10 {
+            let page = world.get(&admin, &path).await;
+            seen.extend(page["items"].as_array().unwrap().iter().map(|row| row["id"].to_string()));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/calls?all={all}&limit=2&cursor={cursor}");
+        }
+        let count = seen.len();
+        seen.sort();
+        seen.dedup();
+        assert_eq!((count, seen.len()), if all == "true" { (6, 6) } else { (5, 5) }, "each row once");
+    }
     let other = format!("{server}/rules/0198f000-0000-7000-8000-000000000000");
     done("DELETE", &other, Value::Null, 404).await;
     let rule = rule["id"].as_str().unwrap();
