@@ -10,6 +10,7 @@ use crate::flow::failure::Fault;
 use crate::flow::live::{self, Live};
 use crate::flow::traffic::Traffic;
 use crate::flow::{keys, register::RegistrationLimiter};
+use crate::outbound::authorization_server::AuthorizationServers;
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
@@ -23,7 +24,7 @@ use crate::types::id::TokenId;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{
     MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy,
-    STATUS_LISTS, VERIFIED_TOKENS,
+    STATUS_LISTS, UPSTREAM_TOKENS, VERIFIED_TOKENS,
 };
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
@@ -76,6 +77,8 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         key_sets: KeySets::new(fetcher.clone()),
         documents: Documents::new(fetcher),
         providers: Providers::new(policy.allow_private_networks),
+        authorization_servers: AuthorizationServers::new(policy.allow_private_networks),
+        upstream_tokens: moka::sync::Cache::new(UPSTREAM_TOKENS),
         outgoing,
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
         upstreams: Upstreams::default(),

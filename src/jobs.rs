@@ -7,7 +7,9 @@ use tokio::task::JoinHandle;
 
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
-use crate::flow::{alerts, audit_chain, cut, inactivity, keys, live, outbox, signals, stream, sweep};
+use crate::flow::{
+    alerts, audit_chain, cut, give_back, inactivity, keys, live, outbox, signals, stream, sweep,
+};
 use crate::types::policy::{
     CHANGE_POLL, CHECKPOINT_INTERVAL, INACTIVITY_INTERVAL, MAIL_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL,
 };
@@ -59,6 +61,9 @@ pub fn start(core: &Arc<Core>) -> Jobs {
             "stream the audit log",
             |core| async move { stream::stream(&core).await },
         ),
+        every(core, WATCH_INTERVAL, "give tokens back upstream", |core| async move {
+            give_back::deliver(&core).await
+        }),
         every(core, SWEEP_INTERVAL, "rotate keys", |core| async move { keys::rotate_due(&core).await }),
     ])
 }

@@ -23,8 +23,8 @@ use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
 use crate::web::site::Site;
 use crate::web::{
-    account, admin, assets, authorize, consent, email, federation, home, invitation, login, logout, passkeys,
-    reset, second_step, security, setup,
+    account, admin, assets, authorize, connections, consent, email, federation, home, invitation, login,
+    logout, passkeys, reset, second_step, security, setup,
 };
 use crate::wire::caller::From;
 
@@ -169,6 +169,7 @@ fn routes(config: &mut web::ServiceConfig) {
             route("/account/security/recovery-codes", Access::Person, POST)
                 .route(web::post().to(security::recovery_codes)),
         )
+        .configure(connection_routes)
         .service(
             route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
                 .route(web::get().to(gateway::serve))
@@ -183,6 +184,29 @@ fn routes(config: &mut web::ServiceConfig) {
         // With and without the slash, for an issuer with a path.
         .service(route("", Access::Public, READ).route(reading().to(home::get)))
         .service(route("/", Access::Public, READ).route(reading().to(home::get)));
+}
+
+/// Servers behind the gateway that are used in a person's name.
+fn connection_routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            route("/account/connect/{slug}", Access::Person, FORM)
+                .route(web::get().to(connections::ask))
+                .route(web::post().to(connections::go)),
+        )
+        .service(route("/account/connections", Access::Person, READ).route(reading().to(connections::list)))
+        .service(
+            route("/account/connections/remove", Access::Person, POST)
+                .route(web::post().to(connections::remove)),
+        )
+        .service(
+            route("/gateway/callback", Access::Person, "GET").route(web::get().to(connections::callback)),
+        )
+        .service(
+            route("/gateway/client.json", Access::Public, READ)
+                .wrap(from_fn(cors::any_origin))
+                .route(reading().to(connections::document)),
+        );
 }
 
 /// Pages for whoever holds a one-time link.

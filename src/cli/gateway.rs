@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::args::{ToolCommand, UpstreamCommand};
+use super::args::{PerPersonArgs, ToolCommand, UpstreamCommand};
 use super::output::{CliError, Said, moment};
 use super::people::read_line;
+use crate::flow::connections;
 use crate::flow::core::{Caller, Core};
 use crate::flow::tools::{self, Decision};
+use crate::flow::upstream_auth::{self, NewAuth};
 use crate::flow::vault::{self, NewCredential};
 use crate::types::policy::MAX_PARAMETER;
 use crate::types::tool::Tool;
+use crate::types::upstream_auth::AuthKind;
 
 pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Said, CliError> {
     let caller = Caller::command_line();
@@ -26,6 +29,28 @@ pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Sa
                 format!("The gateway shows this to {} from now on; it is kept encrypted.", resource.name);
             Ok(Said::new(json!({ "uri": resource.uri.as_str(), "set": true }), vec![line]))
         }
+        UpstreamCommand::PerPerson(args) => per_person(core, &caller, args).await,
+        UpstreamCommand::Connections { uri } => {
+            let list = connections::of(core, &uri).await?;
+            let rows = list.iter().map(|(email, connection)| {
+                json!({
+                    "user": email,
+                    "scope": connection.scope,
+                    "connected_at": moment(Some(connection.connected_at)),
+                    "refreshed_at": moment(Some(connection.refreshed_at)),
+                    "expires_at": moment(connection.expires_at),
+                    "ended_at": moment(connection.ended_at),
+                })
+            });
+            let columns = ["user", "scope", "connected_at", "refreshed_at", "ended_at"];
+            Ok(Said::list(rows.collect(), &columns))
+        }
+        UpstreamCommand::Disconnect { uri, user } => {
+            let was = connections::disconnect(core, &caller, &uri, &user).await?;
+            let line =
+                if was { "forgotten here; it is being revoked there" } else { "there was nothing to forget" };
+            Ok(Said::new(json!({ "uri": uri, "user": user, "disconnected": was }), vec![line.to_owned()]))
+        }
         UpstreamCommand::Clear { uri } => {
             let was = vault::clear(core, &caller, &uri).await?;
             let line =
@@ -33,6 +58,46 @@ pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Sa
             Ok(Said::new(json!({ "uri": uri, "cleared": was }), vec![line.to_owned()]))
         }
     }
+}
+
+async fn per_person(core: &Core, caller: &Caller, args: PerPersonArgs) -> Result<Said, CliError> {
+    let secret =
+        if args.client_secret_stdin { Some(read_line("the client secret", MAX_PARAMETER)?) } else { None };
+    let new = NewAuth {
+        kind: args.by,
+        issuer: args.issuer,
+        client_id: args.client_id,
+        secret,
+        scopes: args.scopes,
+    };
+    let (resource, auth) = upstream_auth::set(core, caller, &args.uri, new).await?;
+    let settings = &auth.settings;
+    let mut lines = vec![
+        format!("{} is used in each person's own name from now on, by {}.", resource.name, settings.issuer),
+        format!("There the gateway is the client {}.", settings.client_id),
+    ];
+    if auth.kind == AuthKind::OAuth {
+        let page = core.policy.issuer.url("/account/connections");
+        lines.push(format!("People allow it when they first sign in for it, or at {page}."));
+    }
+    if settings.revocation_endpoint.is_none() {
+        lines.push(
+            "That issuer revokes nothing (RFC 7009): what is taken back here lives on there until it ends."
+                .to_owned(),
+        );
+    }
+    let value = json!({
+        "uri": resource.uri.as_str(),
+        "by": auth.kind.as_str(),
+        "issuer": settings.issuer,
+        "client_id": settings.client_id,
+        "registration": settings.registration,
+        "redirect_uri": upstream_auth::redirect_uri(core),
+        "resource": settings.resource,
+        "scopes": settings.scopes,
+        "revokes": settings.revocation_endpoint.is_some(),
+    });
+    Ok(Said::new(value, lines))
 }
 
 pub(super) async fn tool(core: &Core, command: ToolCommand) -> Result<Said, CliError> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::connections;
 use super::consent::{self, Pending};
 use super::core::{Caller, Core};
 use super::documents;
@@ -18,6 +19,7 @@ use crate::oauth::refusal::Reason;
 use crate::storage::grants;
 use crate::types::client::{Client, ClientId};
 use crate::types::policy::{CONTINUE_TTL, MAX_TARGET};
+use crate::types::resource::Resource;
 use crate::types::time::Timestamp;
 
 /// What the browser gets.
@@ -41,6 +43,14 @@ pub enum Answer {
         /// Seals the request.
         resume: String,
     },
+    /// A server behind the gateway is used in the person's name, and they have not allowed that yet; `resume` brings the
+    /// browser back here afterwards.
+    Connect {
+        /// The server.
+        slug: String,
+        /// Seals the request.
+        resume: String,
+    },
     /// The consent page.
     Consent(Box<Pending>),
 }
@@ -52,6 +62,9 @@ pub struct Resume {
     pub query: String,
     /// When the request came; a later sign-in satisfies `prompt=login`.
     pub at: Timestamp,
+    /// Whether the person goes on without connecting the servers that want it.
+    #[serde(default)]
+    pub unconnected: bool,
 }
 
 const RESUME: &str = "authorization request";
@@ -62,9 +75,20 @@ impl Resume {
     /// # Errors
     /// A fault.
     pub fn seal(core: &Core, query: String, at: Timestamp) -> Result<String, Fault> {
+        Self { query, at, unconnected: false }.sealed(core)
+    }
+
+    /// The same request, once its person goes on without connecting what wants it.
+    ///
+    /// # Errors
+    /// A fault.
+    pub fn seal_unconnected(core: &Core, request: Self) -> Result<String, Fault> {
+        Self { unconnected: true, ..request }.sealed(core)
+    }
+
+    fn sealed(&self, core: &Core) -> Result<String, Fault> {
         use base64::Engine as _;
-        let text = serde_json::to_vec(&Self { query, at })
-            .map_err(|_| Fault::Bug("a request does not serialise"))?;
+        let text = serde_json::to_vec(self).map_err(|_| Fault::Bug("a request does not serialise"))?;
         let sealed = core.master.seal(RESUME, "", &text, core.rng.as_ref());
         Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(sealed))
     }
@@ -80,7 +104,16 @@ impl Resume {
     }
 }
 
-/// Answers an authorization request. `since` is when the request first came, before any sign-in it asked for.
+/// Since when a request is under way, and what its person has decided meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    /// When it first came, before any sign-in it asked for.
+    pub since: Timestamp,
+    /// Whether they go on without connecting the servers that want it.
+    pub unconnected: bool,
+}
+
+/// Answers an authorization request.
 ///
 /// # Errors
 /// A fault; every refusal is an [`Answer`].
@@ -89,7 +122,7 @@ pub async fn authorize(
     caller: &Caller,
     params: &Params,
     signed_in: Option<&SignedIn>,
-    since: Timestamp,
+    Course { since, unconnected }: Course,
 ) -> Result<Answer, Fault> {
     let now = core.now();
     let page = |reason, client: Option<Client>| Ok(Answer::Page { reason, client: client.map(Box::new) });
@@ -145,6 +178,12 @@ pub async fn authorize(
     });
     if request.asked.by_resource.is_empty() {
         return refuse(&Reason::NoScopeLeft);
+    }
+    if !unconnected && !request.prompt.none {
+        let asked: Vec<&Resource> = request.asked.by_resource.iter().map(|(resource, _)| resource).collect();
+        if let Some(slug) = connections::missing(core, &person.user, &asked).await? {
+            return Ok(Answer::Connect { slug, resume: Resume::seal(core, query, since)? });
+        }
     }
     let mut questions = questions(core, &request, person, now).await?;
     match hold(live::current(core).await?.as_ref(), &request, &mut questions, person, now) {

@@ -9,11 +9,13 @@ use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
 use super::stream::OutgoingState;
 use super::traffic::Traffic;
+use super::upstream_tokens::Known;
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
+use crate::outbound::authorization_server::AuthorizationServers;
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
 use crate::outbound::key_set::KeySets;
@@ -24,7 +26,7 @@ use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
-use crate::types::id::AuditId;
+use crate::types::id::{AuditId, ResourceId, UserId};
 use crate::types::policy::{Policy, STATUS_BLOCK};
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
@@ -54,6 +56,10 @@ pub struct Core {
     pub key_sets: KeySets,
     /// Identity providers.
     pub providers: Providers,
+    /// Authorization servers in front of servers behind the gateway.
+    pub authorization_servers: AuthorizationServers,
+    /// Tokens of people's own for those servers, as this node knows them.
+    pub upstream_tokens: moka::sync::Cache<(ResourceId, UserId), Arc<Known>>,
     /// What carries mail away.
     pub mailer: Mailer,
     /// Sends to webhooks, receivers and streams.

@@ -23,7 +23,7 @@ use crate::account::cut::Hold;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::gateway::{self as rows, SealedCredential};
-use crate::storage::{StoreError, Tx, audit, call_rules, grants};
+use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_rule::CallRule;
 use crate::types::grant::Grant;
@@ -32,6 +32,7 @@ use crate::types::resource::{PassKind, Resource};
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenDigest, TokenKind};
 use crate::types::tool::{Tool, canonical};
+use crate::types::upstream_auth::UpstreamAuth;
 
 /// A server behind the gateway, as this node knows it.
 pub struct Route {
@@ -46,6 +47,8 @@ pub struct Route {
     /// Its rules about calls, oldest first.
     pub rules: Vec<CallRule>,
     pub(super) credential: Option<SealedCredential>,
+    /// How each person comes to a credential of their own there, where they do.
+    pub auth: Option<UpstreamAuth>,
 }
 
 impl Route {
@@ -67,23 +70,34 @@ impl Route {
     /// What the server is shown: of which kind, and in which header. Never the secret.
     #[must_use]
     pub fn shows(&self) -> Option<(&str, &str)> {
-        self.credential.as_ref().map(|sealed| (sealed.kind.as_str(), sealed.header.as_str()))
+        let auth = self.auth.as_ref().map(|auth| (auth.kind.as_str(), "authorization"));
+        auth.or_else(|| self.credential.as_ref().map(|sealed| (sealed.kind.as_str(), sealed.header.as_str())))
     }
 }
 
 /// What the database has on the servers behind the gateway.
-pub(super) type Upstream = (Vec<(ResourceId, Tool)>, Vec<SealedCredential>, Vec<CallRule>);
+pub(super) struct Upstream {
+    tools: Vec<(ResourceId, Tool)>,
+    credentials: Vec<SealedCredential>,
+    ways: Vec<UpstreamAuth>,
+    rules: Vec<CallRule>,
+}
 
 /// Reads it.
 pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Upstream, StoreError> {
-    Ok((rows::tools(tx)?, rows::credentials(tx)?, call_rules::list(tx)?))
+    Ok(Upstream {
+        tools: rows::tools(tx)?,
+        credentials: rows::credentials(tx)?,
+        ways: connections::ways(tx)?,
+        rules: call_rules::list(tx)?,
+    })
 }
 
 /// The servers behind the gateway, by slug.
 #[must_use]
 pub(super) fn routes(
     list: &[Resource],
-    (tools, credentials, rules): Upstream,
+    Upstream { tools, credentials, ways, rules }: Upstream,
 ) -> HashMap<String, Arc<Route>> {
     let mut by_server: HashMap<ResourceId, HashMap<String, Tool>> = HashMap::new();
     for (id, tool) in tools {
@@ -93,6 +107,7 @@ pub(super) fn routes(
     for rule in rules {
         ruled.entry(rule.resource_id).or_default().push(rule);
     }
+    let mut ways: HashMap<_, _> = ways.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
     list.iter()
         .filter_map(|resource| {
@@ -106,6 +121,7 @@ pub(super) fn routes(
                 tools,
                 rules: ruled.remove(&resource.id).unwrap_or_default(),
                 credential: credentials.remove(&resource.id),
+                auth: ways.remove(&resource.id),
             };
             Some((resource.slug.clone()?, Arc::new(route)))
         })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::core::{Caller, Core};
 use super::cut::{By, Order, cut_of, end_all, record};
+use super::give_back;
 use super::live;
 use super::people::OrderError;
 use crate::storage::grants::GrantFilter;
@@ -53,6 +54,8 @@ pub async fn offboard(
     let id = CutId::new(now, core.rng.as_ref());
     let event = core.event(AuditKind::AccessCut, caller, now);
     let rng = Arc::clone(&core.rng);
+    // First: what is given back is sealed outside the database, and whoever is offboarded twice loses nothing by it.
+    give_back::everywhere(core, caller, user).await?;
     let done = core
         .store
         .write(move |tx| {

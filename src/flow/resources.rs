@@ -5,6 +5,7 @@ use super::failure::Fault;
 use super::keys;
 use super::live;
 use super::people::OrderError;
+use super::upstream_auth;
 use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, audit, clients, gateway, grants, resources};
@@ -361,6 +362,7 @@ pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource,
     event.resource_id = Some(resource.id);
     event.detail = serde_json::json!({ "uri": resource.uri.as_str() });
     let id = resource.id;
+    upstream_auth::clear(core, caller, &resource).await?;
     core.store
         .write(move |tx| {
             let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };

@@ -10,6 +10,7 @@ use super::gateway::Route;
 use super::live;
 use super::people::OrderError;
 use super::resources;
+use super::upstream_auth;
 use crate::crypto::seal::MasterKey;
 use crate::outbound::upstream_mcp::UpstreamCredential;
 use crate::storage::audit;
@@ -19,8 +20,7 @@ use crate::types::policy::MAX_PARAMETER;
 use crate::types::resource::Resource;
 use crate::types::secret::Secret;
 
-const KEY: &str = "upstream credential key";
-const VALUE: &str = "upstream credential";
+const PURPOSE: &str = "upstream credential";
 
 /// What is shown.
 #[derive(Clone, Debug)]
@@ -92,23 +92,19 @@ pub async fn set(
         return Err(OrderError::Bad(format!("{header:?} cannot be the name of a header")));
     }
     let (id, now) = (resource.id, core.now());
-    let data = MasterKey::generate(core.rng.as_ref());
+    let enclosed = enclose(core, PURPOSE, (&id.to_string(), &header), value.expose());
     let sealed = SealedCredential {
         resource_id: id,
         kind: kind.to_owned(),
-        sealed_key: core.master.seal(
-            KEY,
-            &id.to_string(),
-            data.to_base64().expose().as_bytes(),
-            core.rng.as_ref(),
-        ),
-        sealed_value: data.seal(VALUE, &format!("{id}\n{header}"), value.expose(), core.rng.as_ref()),
+        sealed_key: enclosed.key,
+        sealed_value: enclosed.value,
         header,
         created_at: now,
     };
     let mut event = core.event(AuditKind::UpstreamCredentialSet, caller, now);
     event.resource_id = Some(id);
     event.detail = serde_json::json!({ "kind": sealed.kind, "header": sealed.header });
+    upstream_auth::clear(core, caller, &resource).await?;
     core.store
         .write(move |tx| {
             gateway::put_credential(tx, &sealed)?;
@@ -125,6 +121,9 @@ pub async fn set(
 /// See [`OrderError`].
 pub async fn clear(core: &Core, caller: &Caller, uri: &str) -> Result<bool, OrderError> {
     let resource = resources::find(core, uri).await?;
+    if upstream_auth::clear(core, caller, &resource).await? {
+        return Ok(true);
+    }
     let mut event = core.event(AuditKind::UpstreamCredentialCleared, caller, core.now());
     event.resource_id = Some(resource.id);
     let gone = core
@@ -139,6 +138,35 @@ pub async fn clear(core: &Core, caller: &Caller, uri: &str) -> Result<bool, Orde
         .await?;
     live::refresh(core).await?;
     Ok(gone)
+}
+
+/// Something sealed under a key of its own, which the master key seals. Both seals name what it is of.
+pub(super) struct Enclosed {
+    pub key: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+/// Seals something so. `of` is the row, and what else must not change beside it.
+pub(super) fn enclose(core: &Core, purpose: &str, of: (&str, &str), plain: &[u8]) -> Enclosed {
+    let (id, detail) = of;
+    let data = MasterKey::generate(core.rng.as_ref());
+    let text = data.to_base64();
+    Enclosed {
+        key: core.master.seal(&format!("{purpose} key"), id, text.expose().as_bytes(), core.rng.as_ref()),
+        value: data.seal(purpose, &format!("{id}\n{detail}"), plain, core.rng.as_ref()),
+    }
+}
+
+/// The inverse of [`enclose`]; nothing under another master key, or for another row.
+pub(super) fn disclose(
+    core: &Core,
+    purpose: &str,
+    (id, detail): (&str, &str),
+    sealed: &Enclosed,
+) -> Option<Secret<Vec<u8>>> {
+    let key = core.master.open(&format!("{purpose} key"), id, &sealed.key)?;
+    let key = MasterKey::from_base64(std::str::from_utf8(key.expose()).ok()?).ok()?;
+    key.open(purpose, &format!("{id}\n{detail}"), &sealed.value)
 }
 
 /// What is shown to a server, opened for one call that is allowed, and the part of it that must not come back.
@@ -158,9 +186,8 @@ pub fn open(core: &Core, route: &Route) -> Result<Option<Opened>, Fault> {
     let broken = Fault::Bug("an upstream credential does not open");
     let id = route.resource.id.to_string();
     let opened = || {
-        let key = core.master.open(KEY, &id, &sealed.sealed_key)?;
-        let key = MasterKey::from_base64(std::str::from_utf8(key.expose()).ok()?).ok()?;
-        let value = key.open(VALUE, &format!("{id}\n{}", sealed.header), &sealed.sealed_value)?;
+        let enclosed = Enclosed { key: sealed.sealed_key.clone(), value: sealed.sealed_value.clone() };
+        let value = disclose(core, PURPOSE, (&id, &sealed.header), &enclosed)?;
         let after = value.expose().iter().position(|b| *b == b' ').map_or(0, |at| at + 1);
         let after = if sealed.kind == "header" { 0 } else { after };
         let secret = Secret::new(value.expose().get(after..)?.to_vec());

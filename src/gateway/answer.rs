@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
-use super::envelope::{Bad, code};
+use super::envelope::{Bad, Envelope, Kind, OWN_INPUT, code};
 use crate::flow::gateway::Route;
 use crate::types::issuer::Issuer;
 use crate::types::resource::PassKind;
@@ -81,6 +81,40 @@ pub(super) fn approval(id: &Value, text: &str, data: &Value) -> HttpResponse {
         members.insert("data".to_owned(), data.clone());
     }
     marked(uncached(StatusCode::OK).json(error), "approval_required")
+}
+
+/// Somebody has to allow the gateway to use this server in their name, and that happens in a browser, at this link. Asked in
+/// the result where the caller can be asked there, else as an error that says the same in words.
+pub(super) fn connect(message: Option<&Envelope>, server: &str, link: &str) -> HttpResponse {
+    let text = format!(
+        "{server} needs your permission first. Open this link in your browser, then try again: {link}"
+    );
+    let Some(message) = message.filter(|message| message.kind == Kind::Request) else {
+        return plain(StatusCode::FORBIDDEN, "connection_required", &text);
+    };
+    if message.may_be_asked() {
+        let ask = json!({ "method": "elicitation/create", "params": {
+            "mode": "url", "url": link,
+            "message": format!("{server} needs your permission to be used in your name."),
+        } });
+        let mut inputs = serde_json::Map::new();
+        inputs.insert(OWN_INPUT.to_owned(), ask);
+        let mut result = json!({ "resultType": "input_required", "inputRequests": inputs });
+        if let (Some(members), Some(state)) = (result.as_object_mut(), &message.state) {
+            members.insert("requestState".to_owned(), state.clone());
+        }
+        let body = json!({ "jsonrpc": "2.0", "id": message.id, "result": result });
+        return marked(uncached(StatusCode::OK).json(body), "connection_required");
+    }
+    let mut error = error(&message.id, code::OPEN_A_LINK, &text);
+    if let Some(Value::Object(members)) = error.get_mut("error") {
+        let elicitation = json!({
+            "mode": "url", "elicitationId": OWN_INPUT, "url": link,
+            "message": format!("{server} needs your permission to be used in your name."),
+        });
+        members.insert("data".to_owned(), json!({ "elicitations": [elicitation] }));
+    }
+    marked(uncached(StatusCode::OK).json(error), "connection_required")
 }
 
 /// A plain error of HTTP.

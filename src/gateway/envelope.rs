@@ -11,6 +11,11 @@ const STATELESS: &str = "2026-07-28";
 /// Where it does (MCP 2026-07-28, `_meta`).
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// What its sender can do (MCP 2026-07-28, `_meta`).
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// Under this name the gateway asks for something in a result, and finds the answer in the call that is made again.
+pub(super) const OWN_INPUT: &str = "postern_connect";
+
 /// JSON-RPC 2.0 §5.1, and MCP.
 pub(super) mod code {
     pub const PARSE: i64 = -32_700;
@@ -20,6 +25,8 @@ pub(super) mod code {
     pub const INTERNAL: i64 = -32_603;
     /// Headers and body do not agree.
     pub const HEADERS: i64 = -32_020;
+    /// Somebody has to open a link first (MCP 2025-11-25, URL mode elicitation).
+    pub const OPEN_A_LINK: i64 = -32_042;
     /// Ours: the gateway does not let it through.
     pub const REFUSED: i64 = -32_001;
 }
@@ -49,6 +56,8 @@ pub(super) struct Envelope {
     pub arguments: Value,
     /// What it says of itself beside its parameters; null where there is nothing.
     pub meta: Value,
+    /// What a server gave it to bring back, when it is made again (MCP 2026-07-28).
+    pub state: Option<Value>,
     /// The revision it carries.
     version: Option<String>,
 }
@@ -120,6 +129,7 @@ impl Envelope {
         }
         out.meta = params.remove("_meta").unwrap_or_default();
         out.version = out.meta.get(VERSION).and_then(Value::as_str).map(str::to_owned);
+        out.state = params.remove("requestState");
         out.arguments = params.remove("arguments").unwrap_or_default();
         if out.method == "tools/call" && !(out.arguments.is_object() || out.arguments.is_null()) {
             return Err(Bad::new(&out.id, code::PARAMS, "The arguments of a tool are an object"));
@@ -136,6 +146,7 @@ impl Envelope {
             uri: None,
             arguments: Value::Null,
             meta: Value::Null,
+            state: None,
             version: None,
         }
     }
@@ -169,6 +180,28 @@ impl Envelope {
             None => Ok(()),
             Some(_) => differs("Mcp-Name"),
         }
+    }
+
+    /// Whether its sender can be asked, in the result, to open a link (MCP 2026-07-28, URL mode elicitation). Results of other
+    /// methods cannot ask.
+    pub(super) fn may_be_asked(&self) -> bool {
+        matches!(self.method.as_str(), "tools/call" | "prompts/get" | "resources/read")
+            && self.meta.get(CAPABILITIES).and_then(|can| can.pointer("/elicitation/url")).is_some()
+    }
+
+    /// A message without the answer to what the gateway asked: that is not for the server. `None` when there is none in it.
+    pub(super) fn without_own_input(body: &[u8]) -> Option<Vec<u8>> {
+        if !body.windows(OWN_INPUT.len()).any(|window| window == OWN_INPUT.as_bytes()) {
+            return None;
+        }
+        let mut message = strict::read(body).ok()?;
+        let params = message.get_mut("params")?.as_object_mut()?;
+        let inputs = params.get_mut("inputResponses")?.as_object_mut()?;
+        inputs.remove(OWN_INPUT)?;
+        if inputs.is_empty() {
+            params.remove("inputResponses");
+        }
+        serde_json::to_vec(&message).ok()
     }
 
     /// Whether it is of a revision that has no sessions.

@@ -1,6 +1,7 @@
 //! A call before anybody has listed the tools of its server: the gateway asks for the list itself, with the caller's own
 //! session and revision, so that the call can be judged by definitions and not by a name.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,8 +12,9 @@ use super::listing::tools_in;
 use super::relay::collect;
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
-use crate::flow::gateway::Route;
-use crate::flow::{tools, vault};
+use crate::flow::gateway::{Pass, Route};
+use crate::flow::tools;
+use crate::flow::upstream_tokens::{Shown, shown};
 use crate::outbound::upstream_mcp::{Forward, Streamed};
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_TOOLS, MAX_UPSTREAM_MESSAGE};
 
@@ -24,20 +26,20 @@ const PAGES: usize = 20;
 /// # Errors
 /// A fault of ours.
 pub(super) async fn look(
-    core: &Core,
+    core: &Arc<Core>,
     caller: &Caller,
-    route: &Route,
+    (route, pass): (&Route, &Pass),
     headers: &[(String, Vec<u8>)],
     meta: &Value,
 ) -> Result<(), Fault> {
-    let asked = tokio::time::timeout(CALL_BODY_TIMEOUT, list(core, route, headers, meta)).await;
+    let asked = tokio::time::timeout(CALL_BODY_TIMEOUT, list(core, (route, pass), headers, meta)).await;
     let found = asked.unwrap_or(Ok(Vec::new()))?;
     if found.is_empty() { Ok(()) } else { tools::note(core, caller, route, found).await }
 }
 
 async fn list(
-    core: &Core,
-    route: &Route,
+    core: &Arc<Core>,
+    (route, pass): (&Route, &Pass),
     headers: &[(String, Vec<u8>)],
     meta: &Value,
 ) -> Result<Vec<Value>, Fault> {
@@ -49,7 +51,11 @@ async fn list(
         let id = format!("postern-{page}");
         let body =
             json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list", "params": params }).to_string();
-        let credential = vault::open(core, route)?.map(|opened| opened.credential);
+        let credential = match shown(core, route, pass).await? {
+            Shown::This(opened) => Some(opened.credential),
+            Shown::Nothing => None,
+            Shown::Connect(_) | Shown::NotAPerson | Shown::Unavailable => break,
+        };
         let forward = Forward {
             method: "POST",
             headers: for_list(headers),

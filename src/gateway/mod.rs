@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 use self::envelope::{Envelope, Kind, code};
 use self::relay::{Call, Record};
 use crate::flow::core::{Caller, Core};
+use crate::flow::failure::Fault;
 use crate::flow::gateway::{self, Ask, Decided, HeldBack, Pass, Refused, Route, Stop, Verdict};
-use crate::flow::vault;
+use crate::flow::upstream_tokens::{Shown, shown, shown_anew};
+use crate::flow::vault::Opened;
 use crate::outbound::upstream_mcp::{Forward, NoAnswer};
 use crate::types::audit::AuditKind;
 use crate::types::id::CallRuleId;
@@ -168,6 +170,7 @@ impl Arrived {
                 return answer::plain(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text);
             }
         };
+        let body = Envelope::without_own_input(&body).map_or(body, Bytes::from);
         let message = match Envelope::read(&body) {
             Ok(message) => message,
             Err(bad) => return answer::bad(&bad),
@@ -198,8 +201,13 @@ impl Arrived {
                 Ok(place) => place,
                 Err(refused) => return self.too_many(&message.id, refused).await,
             };
-            let seen =
-                first_sight::look(&self.core, &self.caller, &self.route, &headers, &message.meta).await;
+            if self.route.auth.is_some()
+                && let Err(answer) = self.opened(Some(&message)).await
+            {
+                return *answer;
+            }
+            let at = (self.route.as_ref(), &self.pass);
+            let seen = first_sight::look(&self.core, &self.caller, at, &headers, &message.meta).await;
             if let Err(fault) = seen {
                 return reply::fault(&fault, &self.caller);
             }
@@ -379,6 +387,13 @@ impl Arrived {
         {
             return *answer;
         }
+        // Only now: what is refused never gets here.
+        let opened = match self.opened(message.as_ref().map(|(message, _)| message)).await {
+            Ok(opened) => opened,
+            Err(answer) => return *answer,
+        };
+        let (credential, secret) =
+            opened.map_or((None, None), |Opened { credential, secret }| (Some(credential), Some(secret)));
         let bytes_in = forward.body.len();
         let record = match &message {
             Some((message, judged)) if CALLS.contains(&message.method.as_str()) => {
@@ -389,20 +404,37 @@ impl Arrived {
             }
             _ => None,
         };
-        // Only now: what is refused never gets here.
-        let (credential, secret) = match vault::open(&self.core, &self.route) {
-            Ok(None) => (None, None),
-            Ok(Some(opened)) => (Some(opened.credential), Some(opened.secret)),
-            Err(fault) => return reply::fault(&fault, &self.caller),
-        };
         if message.is_none() {
             forward.headers.retain(|(name, _)| name != "content-type");
         }
         let Self { core, caller, slug, route, pass } = self;
         let message = message.map(|(message, _)| message);
         let mut call = Call { core, caller, slug, route, pass, message, secret, record, _place: place };
+        let again = call.route.auth.is_some().then(|| forward.clone());
         let sent = call.core.upstreams.send(&call.route.upstream, forward, credential);
-        let Some(sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
+        let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
+        // A person's token may have been taken back there, or have had its time. Nothing was done with the message.
+        if matches!(&sent, Ok(answer) if answer.status == 401)
+            && let (Some(again), Some(secret)) = (again, &call.secret)
+        {
+            match shown_anew(&call.core, &call.route, &call.pass, secret).await {
+                Ok(Shown::This(opened)) => {
+                    call.secret = Some(opened.secret);
+                    let second =
+                        call.core.upstreams.send(&call.route.upstream, again, Some(opened.credential));
+                    let Some(second) = call.while_it_counts(second).await else {
+                        return relay::cut(&mut call);
+                    };
+                    sent = second;
+                }
+                Ok(Shown::Connect(link)) => {
+                    call.end("connection_required", 401);
+                    return answer::connect(call.message.as_ref(), &call.route.resource.name, &link);
+                }
+                Ok(_) => {}
+                Err(fault) => return reply::fault(&fault, &call.caller),
+            }
+        }
         gateway::reached(
             &call.core,
             &call.route,
@@ -422,6 +454,33 @@ impl Arrived {
                 answer::rpc(status, &id, code::INTERNAL, text, "upstream_no_answer")
             }
         }
+    }
+
+    /// What is shown to the server for this call; the answer where it cannot be made.
+    async fn opened(&self, message: Option<&Envelope>) -> Result<Option<Opened>, Box<HttpResponse>> {
+        let fault = |fault: &Fault| Box::new(reply::fault(fault, &self.caller));
+        let id = message.map_or(Value::Null, |message| message.id.clone());
+        let (answer, why) = match shown(&self.core, &self.route, &self.pass).await.map_err(|it| fault(&it))? {
+            Shown::Nothing => return Ok(None),
+            Shown::This(opened) => return Ok(Some(opened)),
+            Shown::Connect(link) => {
+                (answer::connect(message, &self.route.resource.name, &link), "connection_required")
+            }
+            Shown::NotAPerson => {
+                let text = "The server behind this gateway is used in a person's name, and this token is a machine's.";
+                let why = "not_a_person";
+                (answer::rpc(StatusCode::FORBIDDEN, &id, code::REFUSED, text, why), why)
+            }
+            Shown::Unavailable => {
+                let text = "No token for the server behind this gateway can be had now; try again soon.";
+                let why = "upstream_token";
+                (answer::rpc(StatusCode::BAD_GATEWAY, &id, code::INTERNAL, text, why), why)
+            }
+        };
+        if let Some(message) = message {
+            self.refused(message, why, None).await?;
+        }
+        Err(Box::new(answer))
     }
 
     /// The record of a call. What may change something is on record before it goes out; without that it does not.

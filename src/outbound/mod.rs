@@ -1,6 +1,7 @@
 //! Everything this server asks of other servers, behind one guard.
 
 pub mod address;
+pub mod authorization_server;
 pub mod document;
 pub mod fetch;
 mod flight;

@@ -2,6 +2,7 @@
 //! offers, and whether clients will find their way from it to this issuer.
 
 use serde_json::Value;
+use url::Url;
 
 use super::fetch::{FetchError, Fetcher};
 use crate::types::issuer::Issuer;
@@ -40,9 +41,69 @@ pub async fn look(uri: &ResourceUri, issuer: &Issuer) -> Look {
     look_with(&Fetcher::new(true).with_timeout(LOOK_ROUND), uri, issuer).await
 }
 
+/// How an MCP server says that it is protected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Protection {
+    /// Its identifier, which its tokens are for.
+    pub resource: String,
+    /// The issuers it takes tokens from.
+    pub issuers: Vec<String>,
+    /// The scopes it asks for.
+    pub scopes: Vec<String>,
+}
+
+/// Asks a server that is to be put behind the gateway how it is protected, in the places where a client looks. What it
+/// names as its identifier has to be itself: whoever believed another one would ask for tokens of somebody else's server and
+/// show them to this one (RFC 9728 §3.3).
+///
+/// # Errors
+/// A sentence that says what is missing or wrong.
+pub async fn protection(upstream: &Url) -> Result<Protection, String> {
+    let fetcher = Fetcher::new(true).with_timeout(LOOK_ROUND);
+    let (by_path, by_host) = well_known(upstream.as_str());
+    let challenge = fetcher.challenge(upstream.as_str(), "application/json, text/event-stream").await;
+    let mut places: Vec<String> = named_by(&challenge, &mut Vec::new()).into_iter().collect();
+    places.extend([by_path, by_host]);
+    let mut why = "no answer".to_owned();
+    for place in places {
+        let found = match document(&fetcher, &place).await {
+            Ok(found) => found,
+            Err(error) => {
+                why = format!("{place}: {error}");
+                continue;
+            }
+        };
+        let texts = |name: &str| -> Vec<String> {
+            let items = found.get(name).and_then(Value::as_array);
+            items.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let resource = found.get("resource").and_then(Value::as_str).unwrap_or_default().to_owned();
+        if !is_of(&resource, upstream) {
+            return Err(format!(
+                "the metadata at {place} is of {resource:?} and not of {upstream}; tokens for another server are not asked for"
+            ));
+        }
+        let scopes = texts("scopes_supported").into_iter().filter(|scope| is_scope(scope));
+        return Ok(Protection {
+            resource,
+            issuers: texts("authorization_servers"),
+            scopes: scopes.take(MAX_SEEN_SCOPES).collect(),
+        });
+    }
+    Err(format!("the server at {upstream} does not say how it is protected ({why})"))
+}
+
+/// Whether an identifier is that of the server at this URL: the same origin, and the same path or one above it.
+fn is_of(resource: &str, server: &Url) -> bool {
+    let Ok(named) = Url::parse(resource) else { return false };
+    let (above, path) = (named.path().trim_end_matches('/'), server.path());
+    let below = path.strip_prefix(above).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    named.origin() == server.origin() && below && named.fragment().is_none() && named.username().is_empty()
+}
+
 async fn look_with(fetcher: &Fetcher, uri: &ResourceUri, issuer: &Issuer) -> Look {
     let mut look = Look::default();
-    let (by_path, by_host) = well_known(uri);
+    let (by_path, by_host) = well_known(uri.as_str());
     let accept = "application/json, text/event-stream";
     let (challenge, at_path, at_host) =
         tokio::join!(fetcher.challenge(uri.as_str(), accept), document(fetcher, &by_path), async {
@@ -78,9 +139,8 @@ async fn look_with(fetcher: &Fetcher, uri: &ResourceUri, issuer: &Issuer) -> Loo
 }
 
 /// The well-known addresses of a resource: by its path, and of its host (RFC 9728 §3.1).
-fn well_known(uri: &ResourceUri) -> (String, String) {
+fn well_known(text: &str) -> (String, String) {
     const NAME: &str = "/.well-known/oauth-protected-resource";
-    let text = uri.as_str();
     let start = text.find("://").map_or(0, |at| at + 3);
     let end = text.get(start..).and_then(|rest| rest.find(['/', '?'])).map_or(text.len(), |at| start + at);
     let (origin, rest) = text.split_at_checked(end).unwrap_or((text, ""));
@@ -428,7 +488,7 @@ mod tests {
             ("https://h/", "https://h/.well-known/oauth-protected-resource"),
             ("https://h?x", "https://h/.well-known/oauth-protected-resource?x"),
         ] {
-            assert_eq!(well_known(&uri(resource)).0, by_path);
+            assert_eq!(well_known(uri(resource).as_str()).0, by_path);
         }
     }
 

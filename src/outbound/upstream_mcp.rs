@@ -35,6 +35,7 @@ impl UpstreamCredential {
 }
 
 /// A message to the server.
+#[derive(Clone)]
 pub struct Forward {
     /// `POST`, `GET` or `DELETE`.
     pub method: &'static str,

@@ -9,7 +9,7 @@ use super::row::{need, to_json};
 use super::schema::{
     access_cut, access_grant, alert, audit_event, authorization_code, call_approval, call_rule,
     consent_request, invitation, login_throttle, mail_link, mail_outbox, one_time_secret, passkey,
-    recovery_code, refresh_token, session, sign_in_step, token_family, tool, users,
+    recovery_code, refresh_token, session, sign_in_step, token_family, tool, upstream_connection, users,
 };
 use super::store::Tx;
 use crate::types::audit_chain::{AuditKey, ERASED, Hash, Head, Mark};
@@ -144,6 +144,7 @@ pub fn forget(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), StoreEr
     diesel::delete(session::table.filter(session::user_id.eq(&id))).execute(c)?;
     diesel::delete(call_approval::table.filter(call_approval::user_id.eq(&id))).execute(c)?;
     diesel::delete(invitation::table.filter(invitation::email_key.eq(&key))).execute(c)?;
+    diesel::delete(upstream_connection::table.filter(upstream_connection::user_id.eq(&id))).execute(c)?;
     diesel::delete(mail_link::table.filter(mail_link::user_id.eq(&id))).execute(c)?;
     diesel::delete(sign_in_step::table.filter(sign_in_step::user_id.eq(&id))).execute(c)?;
     diesel::delete(one_time_secret::table.find(&id)).execute(c)?;

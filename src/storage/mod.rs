@@ -10,6 +10,7 @@ pub mod call_approvals;
 pub mod call_rules;
 pub mod clients;
 pub mod codes;
+pub mod connections;
 pub mod consents;
 pub mod console;
 #[expect(

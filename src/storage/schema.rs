@@ -516,3 +516,37 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
     }
 }
+diesel::table! {
+    upstream_auth (resource_id) {
+        resource_id -> Text,
+        kind -> Text,
+        settings -> Text,
+        sealed_secret -> Nullable<Binary>,
+        created_at -> BigInt,
+    }
+}
+diesel::table! {
+    upstream_connection (resource_id, user_id) {
+        resource_id -> Text,
+        user_id -> Text,
+        sealed_key -> Binary,
+        sealed_tokens -> Binary,
+        expires_at -> Nullable<BigInt>,
+        scope -> Text,
+        connected_at -> BigInt,
+        refreshed_at -> BigInt,
+        version -> BigInt,
+        leased_until -> Nullable<BigInt>,
+        ended_at -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    upstream_revocation (id) {
+        id -> Text,
+        resource_id -> Text,
+        sealed -> Binary,
+        attempts -> BigInt,
+        next_at -> BigInt,
+        created_at -> BigInt,
+    }
+}

@@ -223,6 +223,20 @@ events! {
     UpstreamCredentialSet = "upstream_credential.set",
     /// It was cleared.
     UpstreamCredentialCleared = "upstream_credential.cleared",
+    /// The way to credentials of each person's own at a server behind the gateway was set.
+    UpstreamAuthSet = "upstream_auth.set",
+    /// It was forgotten.
+    UpstreamAuthCleared = "upstream_auth.cleared",
+    /// A person allowed the gateway to use a server in their name.
+    UpstreamConnected = "upstream.connected",
+    /// What they were given there was forgotten here.
+    UpstreamDisconnected = "upstream.disconnected",
+    /// The other side knows nothing of it any more.
+    UpstreamConnectionEnded = "upstream.connection_ended",
+    /// What was forgotten here is revoked there, too (RFC 7009).
+    UpstreamRevoked = "upstream.revoked",
+    /// It could not be revoked there.
+    UpstreamRevocationGivenUp = "upstream.revocation_given_up",
     /// Signing keys were rotated.
     KeyRotated = "key.rotated",
     /// An initial access token was made.

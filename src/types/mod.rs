@@ -37,5 +37,6 @@ pub mod tally;
 pub mod time;
 pub mod token;
 pub mod tool;
+pub mod upstream_auth;
 pub mod usage;
 pub mod user;

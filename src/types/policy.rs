@@ -142,13 +142,39 @@ fixed! {
     EVENTS_ON_A_PAGE: i64 = 25;
     /// Events in the export of a person's own data, the newest.
     EVENTS_EXPORTED: i64 = 10_000;
+    /// Scopes that are asked for at the authorization server of a server behind the gateway.
+    MAX_UPSTREAM_SCOPES: usize = 100;
+    /// Longest token that an authorization server may give for a server behind the gateway, in bytes.
+    MAX_UPSTREAM_TOKEN: usize = 16 * 1024;
+    /// Tokens for servers behind the gateway that a node keeps open.
+    UPSTREAM_TOKENS: u64 = 10_000;
+    /// Time before its end from which such a token is renewed.
+    UPSTREAM_TOKEN_MARGIN: Duration = Duration::from_secs(30);
+    /// Time one node has for renewing it; afterwards another may.
+    UPSTREAM_TOKEN_LEASE: Duration = Duration::from_secs(30);
+    /// How often a call that waits for a renewal looks whether it is done.
+    UPSTREAM_TOKEN_LOOK: Duration = Duration::from_millis(50);
+    /// How many times it looks.
+    UPSTREAM_TOKEN_LOOKS: usize = 300;
+    /// Life of the word that is given for a person to an authorization server (ID-JAG, RFC 8693).
+    ASSERTION_TTL: Duration = Duration::from_secs(60);
+    /// Tokens that are given back upstream in one round.
+    GIVE_BACK_BATCH: i64 = 20;
+    /// Time a node may take over giving one back before another may try.
+    GIVE_BACK_LEASE: Duration = Duration::from_secs(30);
+    /// Wait after the first failure to give a token back; doubles with every further one.
+    GIVE_BACK_FIRST_WAIT: Duration = Duration::from_secs(10);
+    /// Longest wait between two tries to give a token back.
+    GIVE_BACK_LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+    /// Time after which giving it back is given up.
+    GIVE_BACK_GIVE_UP: Duration = Duration::from_secs(30 * 86_400);
     /// Passkeys that a person may have.
     MAX_PASSKEYS: usize = 20;
     /// Longest name of a passkey in characters.
     MAX_PASSKEY_NAME: usize = 64;
     /// Time a person has for signing in at an identity provider.
     PROVIDER_SIGN_IN_TTL: Duration = Duration::from_secs(600);
-    /// Requests to one identity provider a minute.
+    /// Requests to one identity provider, or to one authorization server of a server behind the gateway, a minute.
     PROVIDER_CALLS_A_MINUTE: u32 = 1_200;
     /// Time the discovery document of an identity provider is kept.
     PROVIDER_METADATA_FRESH: Duration = Duration::from_secs(3_600);

@@ -8,7 +8,7 @@ use super::login::{arrive, login_page};
 use super::page::{Leads, fault, page, problem, redirect};
 use super::site::Site;
 use super::view::{LoginProblem, Problem};
-use crate::flow::authorize::{Answer, Resume, authorize};
+use crate::flow::authorize::{Answer, Course, Resume, authorize};
 use crate::flow::core::Core;
 use crate::flow::login::{Login, signed_in};
 use crate::flow::second_step::step_up;
@@ -60,20 +60,20 @@ async fn answer(request: &HttpRequest, body: &[u8], core: &Core, site: &Site, fr
         Ok(params) => params,
         Err(reason) => return refused(request, site, &reason, None, None),
     };
-    let mut since = core.now();
+    let (mut since, mut unconnected) = (core.now(), false);
     if let (Ok(Some(sealed)), Ok(None)) = (params.value("continue"), params.value("client_id")) {
         let resumed = Resume::open(core, sealed, since)
-            .and_then(|resume| Some((Params::parse(&[resume.query.as_bytes()]).ok()?, resume.at)));
-        let Some((original, at)) = resumed else {
+            .and_then(|resume| Some((Params::parse(&[resume.query.as_bytes()]).ok()?, resume)));
+        let Some((original, resume)) = resumed else {
             return problem(request, site, StatusCode::BAD_REQUEST, Problem::RequestExpired);
         };
-        (params, since) = (original, at);
+        (params, since, unconnected) = (original, resume.at, resume.unconnected);
     }
     let person = match signed_in(core, site.session_of(request).as_deref()).await {
         Ok(person) => person,
         Err(cause) => return fault(request, site, &cause),
     };
-    match authorize(core, &from.0, &params, person.as_ref(), since).await {
+    match authorize(core, &from.0, &params, person.as_ref(), Course { since, unconnected }).await {
         Ok(Answer::Page { reason, client }) => {
             refused(request, site, &reason, client.as_deref(), Some(&params))
         }
@@ -96,6 +96,9 @@ async fn answer(request: &HttpRequest, body: &[u8], core: &Core, site: &Site, fr
                 Ok(token) => arrive(site, &Login::SecondStep(token), &resume),
                 Err(cause) => fault(request, site, &cause),
             }
+        }
+        Ok(Answer::Connect { slug, resume }) => {
+            redirect(&format!("{}/account/connect/{slug}?continue={resume}", site.shell.base), None)
         }
         Ok(Answer::Consent(pending)) => {
             let Some(person) = person else {

@@ -4,6 +4,7 @@ pub mod account;
 pub mod admin;
 pub mod assets;
 pub mod authorize;
+pub mod connections;
 pub mod consent;
 pub mod door;
 pub mod email;

@@ -5,6 +5,7 @@
 //! `templates/`; the handlers choose variants, never sentences. Values are escaped by the template engine.
 
 mod account;
+mod connect;
 mod consent;
 pub mod console;
 pub mod editor;
@@ -20,6 +21,7 @@ mod security;
 mod setup;
 
 pub use account::{Access, AccountPage, LastUse, Removed, Session};
+pub use connect::{ConnectPage, ConnectStage, ConnectionsPage, PlaceLine};
 pub use consent::{
     App, Change, ConsentPage, Destination, Duration, Group, Held, Permission, Provenance, Risk, Subject,
 };

@@ -49,7 +49,10 @@ test('somebody who may do all of it has the same server', async () => {
   await through.listTools();
   const held = (await postern.cli(['tool', 'list', uri])).filter(({ state }) => state !== 'approved');
   if (held.length) await postern.cli(['tool', 'approve', uri, '--class', 'read']);
-  assert.deepEqual((await through.listTools()).tools, (await without.listTools()).tools);
+  // The running server hears of the decision within a second.
+  const all = (await without.listTools()).tools;
+  await until('every tool is shown', async () => (await through.listTools()).tools.length === all.length);
+  assert.deepEqual((await through.listTools()).tools, all);
   assert.deepEqual(await through.listPrompts(), await without.listPrompts());
   assert.deepEqual((await through.listResources()).resources, (await without.listResources()).resources);
   const echo = { name: 'echo', arguments: { message: 'grün' } };

@@ -7,12 +7,28 @@ use clap::{Args, Subcommand};
 
 use crate::types::duration;
 use crate::types::tool::ToolClass;
+use crate::types::upstream_auth::AuthKind;
 
 #[derive(Subcommand, Debug)]
 pub(in crate::cli) enum UpstreamCommand {
     /// Keep, encrypted, what the gateway shows to a server behind it. It is read from standard input.
     Set(CredentialArgs),
-    /// Forget it; the gateway then shows nothing.
+    /// Use a server in each person's own name, by the authorization server in front of it.
+    PerPerson(PerPersonArgs),
+    /// List who has connected a server, and since when.
+    Connections {
+        /// The URL of the server, as in `postern resource list`.
+        uri: String,
+    },
+    /// Forget what a person was given at a server, and revoke it there.
+    Disconnect {
+        /// The URL of the server.
+        uri: String,
+        /// Whose, by e-mail.
+        #[arg(long, value_name = "EMAIL")]
+        user: String,
+    },
+    /// Forget what is shown; the gateway then shows nothing.
     Clear {
         /// The URL of the server, as in `postern resource list`.
         uri: String,
@@ -33,6 +49,32 @@ pub(in crate::cli) struct CredentialArgs {
     /// Read a value; it goes into the header of this name, such as X-Api-Key.
     #[arg(long, value_name = "NAME", group = "kind")]
     pub(in crate::cli) header: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct PerPersonArgs {
+    /// The URL of the server, as in `postern resource list`.
+    pub(in crate::cli) uri: String,
+    /// How: each person allows it there in their browser (oauth), or this issuer vouches for them and its word is exchanged
+    /// there (exchange: RFC 8693, id_jag: an identity assertion grant).
+    #[arg(long, value_name = "WAY", default_value = "oauth", value_parser = kind)]
+    pub(in crate::cli) by: AuthKind,
+    /// The issuer of the tokens that the server takes. What the server says unless given.
+    #[arg(long, value_name = "URL")]
+    pub(in crate::cli) issuer: Option<String>,
+    /// The gateway's client id there. Without it the gateway registers itself, or shows its metadata document.
+    #[arg(long, value_name = "ID")]
+    pub(in crate::cli) client_id: Option<String>,
+    /// Read the gateway's client secret there from standard input.
+    #[arg(long, requires = "client_id")]
+    pub(in crate::cli) client_secret_stdin: bool,
+    /// What to ask for there; may be repeated. What the server says unless given.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    pub(in crate::cli) scopes: Vec<String>,
+}
+
+fn kind(text: &str) -> Result<AuthKind, String> {
+    AuthKind::parse(text).ok_or_else(|| "expected oauth, exchange or id_jag".to_owned())
 }
 
 /// A token to be made for a client without OAuth.

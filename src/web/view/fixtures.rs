@@ -11,7 +11,56 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
     pages.extend(errors());
     pages.extend(plain());
     pages.extend(seconds());
+    pages.extend(connections());
     pages
+}
+
+fn connections() -> Vec<(&'static str, String)> {
+    let show = |stage| html(&ConnectPage { shell: shell(), stage });
+    let ask = |since, later: Option<&str>, declined| ConnectStage::Ask {
+        csrf: "csrf-value".into(),
+        slug: "mail".into(),
+        server: "Mail".into(),
+        host: "login.example.com".into(),
+        person: "ada@example.com".into(),
+        scopes: vec!["mail.read".into(), "mail.send".into()],
+        since,
+        resume: String::new(),
+        later: later.map(str::to_owned),
+        declined,
+    };
+    let place = |server: &str, since, ended| PlaceLine {
+        slug: server.to_lowercase(),
+        server: server.into(),
+        host: "login.example.com".into(),
+        scope: "mail.read mail.send".into(),
+        since,
+        ended,
+    };
+    let list = ConnectionsPage {
+        shell: shell(),
+        csrf: "csrf-value".into(),
+        email: "ada@example.com".into(),
+        name: Some("Ada".into()),
+        administers: false,
+        removed: None,
+        places: vec![],
+    };
+    let day = || Some(day("2026-11-21", "21 November 2026"));
+    let places = vec![place("Mail", day(), None), place("Tasks", day(), day()), place("Wiki", None, None)];
+    vec![
+        ("connect", show(ask(None, Some("/t1/authorize?continue=x"), false))),
+        ("connect-anew", show(ask(day(), None, true))),
+        ("connect-done", show(ConnectStage::Done { server: "Mail".into() })),
+        (
+            "connect-other",
+            show(ConnectStage::SomebodyElse { person: "bob@example.com".into(), server: "Mail".into() }),
+        ),
+        ("connect-stale", show(ConnectStage::Stale)),
+        ("connect-unproven", show(ConnectStage::Unproven)),
+        ("connections-none", html(&list)),
+        ("connections", html(&ConnectionsPage { removed: Some("Files".into()), places, ..list })),
+    ]
 }
 
 pub(super) fn shell() -> Shell {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: String,
+    pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: String,
 }
@@ -113,13 +114,15 @@ pub fn tool(name: &str, annotations: Option<Value>) -> Value {
     tool
 }
 
-fn answer(mut stream: TcpStream, state: &Mutex<State>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+/// Reads one request; nothing when its sender has gone.
+pub(super) fn read(stream: &TcpStream) -> Option<Seen> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut line = String::new();
     if reader.read_line(&mut line).unwrap_or(0) == 0 {
-        return;
+        return None;
     }
-    let method = line.split(' ').next().unwrap_or_default().to_owned();
+    let mut parts = line.split(' ').map(str::to_owned);
+    let (method, path) = (parts.next()?, parts.next()?);
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
@@ -131,8 +134,12 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     }
     let length = headers.iter().find(|(name, _)| name == "content-length");
     let mut body = vec![0; length.map_or(0, |(_, value)| value.parse().unwrap())];
-    reader.read_exact(&mut body).unwrap();
-    let seen = Seen { method, headers, body: String::from_utf8(body).unwrap() };
+    reader.read_exact(&mut body).ok()?;
+    Some(Seen { method, path, headers, body: String::from_utf8(body).unwrap() })
+}
+
+fn answer(mut stream: TcpStream, state: &Mutex<State>) {
+    let Some(seen) = read(&stream) else { return };
     let (message, said) = (seen.json(), seen.header("x-api-key").map(str::to_owned));
     let (tools, instead, events, gone) = {
         let mut state = state.lock().unwrap();

@@ -3,6 +3,7 @@
 mod app;
 mod browser;
 mod database;
+mod guarded;
 mod host;
 mod idp;
 mod jwt;
@@ -12,6 +13,7 @@ mod smtp;
 
 pub use app::{App, Ask, VERIFIER, challenge_of};
 pub use browser::{Browser, Form, Page};
+pub use guarded::Guarded;
 pub use host::{Host, Served};
 pub use idp::{Idp, Refreshes, Signs};
 pub use jwt::{claims_of, header_of, verified};

@@ -1,0 +1,3 @@
+DROP TABLE upstream_revocation;
+DROP TABLE upstream_connection;
+DROP TABLE upstream_auth;
