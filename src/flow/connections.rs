@@ -26,6 +26,7 @@ use crate::types::audit::AuditKind;
 use crate::types::id::{ResourceId, SessionId, UserId};
 use crate::types::policy::{MAX_CONTINUE, PROVIDER_SIGN_IN_TTL};
 use crate::types::resource::Resource;
+use crate::types::scope::OFFLINE_ACCESS;
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenKind};
 use crate::types::upstream_auth::{AuthKind, Connection, UpstreamAuth};
@@ -87,6 +88,13 @@ impl Place {
     pub fn is_connected(&self) -> bool {
         self.connection.as_ref().is_some_and(|connection| connection.ended_at.is_none())
     }
+}
+
+/// Whether there is any such server.
+#[must_use]
+pub fn is_any(core: &Core) -> bool {
+    let is_one = |route: &Arc<Route>| route.auth.as_ref().is_some_and(|auth| auth.kind == AuthKind::OAuth);
+    core.live.view().routes.values().any(is_one)
 }
 
 fn way(core: &Core, slug: &str, person: &User) -> Result<(Arc<Route>, UpstreamAuth), Denied> {
@@ -222,6 +230,10 @@ pub async fn depart(
         .append_pair("resource", &auth.settings.resource);
     if !auth.settings.scopes.is_empty() {
         to.query_pairs_mut().append_pair("scope", &auth.settings.scopes.join(" "));
+    }
+    if auth.settings.scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
+        // Without it that scope is ignored (OpenID Connect Core §11).
+        to.query_pairs_mut().append_pair("prompt", "consent");
     }
     Ok(to.into())
 }

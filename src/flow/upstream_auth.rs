@@ -14,7 +14,7 @@ use crate::storage::{audit, connections, gateway};
 use crate::types::audit::AuditKind;
 use crate::types::policy::{MAX_PARAMETER, MAX_UPSTREAM_SCOPES};
 use crate::types::resource::Resource;
-use crate::types::scope::is_scope;
+use crate::types::scope::{OFFLINE_ACCESS, is_scope};
 use crate::types::secret::Secret;
 use crate::types::upstream_auth::{AuthKind, AuthSettings, ProvesBy, Registration, UpstreamAuth};
 
@@ -177,7 +177,15 @@ async fn settings(
         Ok(found) => (found.resource, found.scopes),
         Err(_) => (url.to_string(), Vec::new()),
     };
-    let scopes = if new.scopes.is_empty() { offered } else { new.scopes.clone() };
+    let mut scopes = if new.scopes.is_empty() { offered } else { new.scopes.clone() };
+    // MCP, Refresh Tokens: it is the issuer that knows it, and without it some give no refresh token.
+    let lasting = OFFLINE_ACCESS.to_owned();
+    if new.kind == AuthKind::OAuth
+        && metadata.scopes_supported.contains(&lasting)
+        && !scopes.contains(&lasting)
+    {
+        scopes.push(lasting);
+    }
     let (client_id, secret, proves_by, registration) =
         client(core, new, &metadata, (private_network, &scopes)).await?;
     let settings = AuthSettings {
@@ -261,7 +269,12 @@ async fn client(
         )));
     };
     let client = client_of("Postern gateway", &redirect_uri(core), scopes);
-    let registered = core.authorization_servers.register(endpoint, private, &client).await;
+    let mut registered = core.authorization_servers.register(endpoint, private, &client).await;
+    if matches!(registered, Err(ServerError::Refused { .. })) {
+        // Some know scopes for themselves only, and not those of the servers behind them.
+        let plain = client_of("Postern gateway", &redirect_uri(core), &[]);
+        registered = core.authorization_servers.register(endpoint, private, &plain).await;
+    }
     let registered = registered.map_err(|error: ServerError| {
         bad(format!(
             "the gateway could not register at {endpoint}: {error}; register it there and give --client-id"

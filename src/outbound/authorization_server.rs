@@ -197,10 +197,10 @@ impl AuthorizationServers {
             body: client.to_string().into_bytes(),
         };
         let reply = self.way(private).post(post).await?;
-        if !matches!(reply.status, 200 | 201) {
-            return Err(FetchError::Status(reply.status).into());
-        }
         let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        if !matches!(reply.status, 200 | 201) {
+            return Err(refusal(reply.status, &answer));
+        }
         let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
         let client_id = text("client_id").filter(|id| !id.is_empty() && id.len() <= MAX_PARAMETER);
         let client_id = client_id.ok_or(ServerError::Unusable("it names no client_id"))?;

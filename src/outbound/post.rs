@@ -28,7 +28,7 @@ pub struct Reply {
     pub status: u16,
     /// After how many seconds the server wants to be asked again (RFC 9110 §10.2.3).
     pub retry_after: Option<u64>,
-    /// The body of a success; empty when it is too large or compressed, for nothing hangs on it.
+    /// The body of a success or a refusal; empty when it is too large or compressed, for nothing hangs on it.
     pub body: Vec<u8>,
 }
 
@@ -71,7 +71,7 @@ impl Fetcher {
             let status = response.status().as_u16();
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
-            let body = if response.status().is_success() {
+            let body = if response.status().is_success() || response.status().is_client_error() {
                 read(response, &host).await.map(|fetched| fetched.body).unwrap_or_default()
             } else {
                 Vec::new()

@@ -11,6 +11,7 @@ use super::view::{self, AccountPage, LastUse, Problem, Provenance, Removed};
 use crate::account::browser::in_words;
 use crate::flow::access::{self, Access};
 use crate::flow::account::{self as own, Which};
+use crate::flow::connections::is_any;
 use crate::flow::core::Core;
 use crate::flow::login::SignedIn;
 use crate::storage::grants::GrantFilter;
@@ -153,6 +154,7 @@ async fn show(request: &HttpRequest, core: &Core, site: &Site, person: SignedIn,
         email: person.user.email,
         name: person.user.name,
         administers: person.user.role > Role::Member,
+        connects: is_any(core),
         removed: done.removed,
         narrowed: done.narrowed,
         signed_out: done.signed_out,

@@ -9,12 +9,13 @@ use super::page::{Leads, fault, moment, page, past, problem, redirect};
 use super::site::Site;
 use super::view::{ConnectPage, ConnectStage, ConnectionsPage, PlaceLine, Problem};
 use crate::flow::authorize::Resume;
-use crate::flow::connections::{self as flow, Denied, Place};
+use crate::flow::connections::{self as flow, Denied, Place, is_any};
 use crate::flow::core::Core;
 use crate::flow::give_back;
 use crate::flow::login::{SignedIn, signed_in};
 use crate::flow::upstream_auth;
 use crate::oauth::params::Params;
+use crate::types::scope::OFFLINE_ACCESS;
 use crate::types::user::Role;
 use crate::wire::caller::From;
 use crate::wire::reply::marked;
@@ -95,6 +96,7 @@ async fn asked(
         },
     };
     let since = place.connection.as_ref().filter(|_| place.is_connected());
+    let scopes = place.auth.settings.scopes.iter();
     let (csrf, cookie) = site.anti_forgery(core, request);
     let stage = ConnectStage::Ask {
         csrf,
@@ -102,7 +104,7 @@ async fn asked(
         server: place.resource.name.clone(),
         host: host(&place),
         person: person.user.email.clone(),
-        scopes: place.auth.settings.scopes.clone(),
+        scopes: scopes.filter(|scope| *scope != OFFLINE_ACCESS).cloned().collect(),
         since: since.map(|connection| past(connection.connected_at, now)),
         resume: if later.is_some() { asked.resume } else { String::new() },
         later,
@@ -242,6 +244,7 @@ async fn listed(
         email: person.user.email,
         name: person.user.name,
         administers: person.user.role > Role::Member,
+        connects: is_any(core),
         removed,
         places: places.iter().map(line).collect(),
     };

@@ -13,6 +13,7 @@ use super::view::{
 };
 use crate::account::password::PasswordProblem;
 use crate::flow::account::{self as own, Changed};
+use crate::flow::connections::is_any;
 use crate::flow::core::Core;
 use crate::flow::factors::{self, Added, Offer};
 use crate::flow::login::{Login, SignedIn};
@@ -274,6 +275,7 @@ pub(super) async fn show(
         email: person.user.email.clone(),
         name: person.user.name.clone(),
         administers: person.user.role > Role::Member,
+        connects: is_any(core),
         done: shows.done,
         problem: shows.problem,
         password_min: MIN_PASSWORD,

@@ -19,6 +19,8 @@ pub struct AccountPage {
     pub name: Option<String>,
     /// Whether to show the way to the console.
     pub administers: bool,
+    /// Whether to show the way to servers that are used in the person's name.
+    pub connects: bool,
     /// What was removed just now: said once, after the redirect.
     pub removed: Option<Removed>,
     /// An app whose permissions were narrowed just now.

@@ -73,6 +73,8 @@ pub struct ConnectionsPage {
     pub name: Option<String>,
     /// Whether to show the way to the console.
     pub administers: bool,
+    /// Whether to show the way to servers that are used in the person's name.
+    pub connects: bool,
     /// The server whose connection was taken back just now.
     pub removed: Option<String>,
     /// The servers.

@@ -43,6 +43,7 @@ fn connections() -> Vec<(&'static str, String)> {
         email: "ada@example.com".into(),
         name: Some("Ada".into()),
         administers: false,
+        connects: true,
         removed: None,
         places: vec![],
     };
@@ -412,6 +413,7 @@ fn seconds() -> Vec<(&'static str, String)> {
         email,
         name: None,
         administers: false,
+        connects: true,
         done: Some(SecurityDone::PasskeyAdded),
         problem: None,
         password_min: 8,
@@ -491,6 +493,7 @@ fn account() -> AccountPage {
         email: "ada@example.com".into(),
         name: Some("Ada Lovelace".into()),
         administers: true,
+        connects: true,
         narrowed: None,
         signed_out: 0,
         removed: Some(Removed { app: "Old agent".into(), servers: vec!["Notes".into()] }),

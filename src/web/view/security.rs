@@ -19,6 +19,8 @@ pub struct SecurityPage {
     pub name: Option<String>,
     /// Whether to show the way to the console.
     pub administers: bool,
+    /// Whether to show the way to servers that are used in the person's name.
+    pub connects: bool,
     /// What was done just now.
     pub done: Option<SecurityDone>,
     /// Why a change of password failed.

@@ -8,14 +8,16 @@ import { freePort } from '../../interop/lib/net.mjs';
 export class Company {
   /**
    * Starts it. `claimsInIdToken` is what most companies' providers do; without it the claims of a person are only at the
-   * userinfo endpoint, as OpenID Connect Core §5.4 has it.
+   * userinfo endpoint, as OpenID Connect Core §5.4 has it. `guards` is an MCP server of the company's, with the scopes that
+   * its tokens may have; then apps may register themselves, and give tokens back.
    */
-  static async start({ claimsInIdToken = true } = {}) {
+  static async start({ claimsInIdToken = true, guards } = {}) {
     const company = new Company();
     const port = await freePort();
     Object.assign(company, {
       issuer: `http://127.0.0.1:${port}`,
       claimsInIdToken,
+      guards,
       people: new Map(),
       clients: [],
       rows: new Map(),
@@ -67,6 +69,17 @@ export class Company {
     return this.asked.at(-1);
   }
 
+  /** Whose token that is, if it is for this server; nobody's once it is revoked. */
+  async whose(token, resource) {
+    const found = await this.provider.AccessToken.find(token);
+    return found?.aud === resource ? found.accountId : undefined;
+  }
+
+  /** How many tokens of a kind somebody has. */
+  count(model, sub) {
+    return [...this.rows].filter(([key, row]) => key.startsWith(`${model}:`) && row.accountId === sub && !row.consumed).length;
+  }
+
   async stop() {
     this.server.closeAllConnections();
     await new Promise(resolve => this.server.close(resolve));
@@ -90,7 +103,19 @@ export class Company {
       pkce: { required: () => true },
       rotateRefreshToken: true,
       ttl: { Interaction: 600, Session: 3600, Grant: 3600, AccessToken: 600, IdToken: 600, RefreshToken: 3600 },
-      features: { devInteractions: { enabled: false } },
+      features: {
+        devInteractions: { enabled: false },
+        registration: { enabled: Boolean(this.guards) },
+        revocation: { enabled: Boolean(this.guards) },
+        resourceIndicators: {
+          enabled: Boolean(this.guards),
+          getResourceServerInfo: (_, resource) => {
+            assert.equal(resource, this.guards.resource);
+            return { scope: this.guards.scopes.join(' '), accessTokenFormat: 'opaque', accessTokenTTL: this.guards.ttl };
+          },
+          useGrantedResource: () => true,
+        },
+      },
       interactions: { url: (_, { uid }) => `/interaction/${uid}` },
       findAccount: (_, sub) => {
         const person = this.people.get(sub);
@@ -145,6 +170,7 @@ export class Company {
     const known = grantId && (await Grant.find(grantId));
     const grant = known || new Grant({ accountId: session.accountId, clientId: params.client_id });
     grant.addOIDCScope(params.scope);
+    if (params.resource) grant.addResourceScope(params.resource, params.scope);
     return done({ consent: { grantId: await grant.save() } });
   }
 }
