@@ -2,6 +2,7 @@
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
+use super::live;
 use super::people::{self, OrderError};
 use crate::outbound::provider::ProviderError;
 use crate::storage::{StoreError, audit, identities};
@@ -237,8 +238,8 @@ pub async fn of_person(core: &Core, user: UserId) -> Result<Vec<(Provider, bool)
         .collect())
 }
 
-/// Switches a provider off or on. While it is off nobody signs in through it, sign-ins that came from it have ended, and
-/// refreshes of tokens that came from it are refused.
+/// Switches a provider off or on. While it is off nobody signs in through it, sign-ins and access tokens that came from it
+/// have ended, and refreshes of tokens that came from it are refused.
 ///
 /// # Errors
 /// See [`OrderError`].
@@ -260,6 +261,7 @@ pub async fn set_enabled(
             audit::append(tx, &event)
         })
         .await?;
+    live::refresh(core).await?;
     Ok(Provider { disabled_at, ..provider })
 }
 
@@ -270,15 +272,16 @@ pub async fn set_enabled(
 pub async fn remove(core: &Core, caller: &Caller, id: &str) -> Result<Provider, OrderError> {
     let provider = find(core, id).await?;
     let event = about(core, caller, AuditKind::ProviderRemoved, &provider);
-    let id = provider.id.clone();
+    let (id, now) = (provider.id.clone(), core.now());
     core.store
         .write(move |tx| {
-            if identities::remove_provider(tx, &id)? {
+            if identities::remove_provider(tx, &id, now)? {
                 audit::append(tx, &event)?;
             }
             Ok(())
         })
         .await?;
+    live::refresh(core).await?;
     Ok(provider)
 }
 
@@ -341,7 +344,7 @@ pub async fn unlink(core: &Core, caller: &Caller, id: &str, email: &str) -> Resu
     let user = people::find(core, email).await?;
     let mut event = about(core, caller, AuditKind::IdentityUnlinked, &provider);
     event.user_id = Some(user.id);
-    let wanted = provider.id.clone();
+    let (wanted, now) = (provider.id.clone(), core.now());
     let gone = core
         .store
         .write(move |tx| {
@@ -349,13 +352,14 @@ pub async fn unlink(core: &Core, caller: &Caller, id: &str, email: &str) -> Resu
             let Some(identity) = all.into_iter().find(|identity| identity.provider_id == wanted) else {
                 return Ok(None);
             };
-            identities::unlink(tx, identity.id)?;
+            identities::unlink(tx, identity.id, now)?;
             let mut event = event.clone();
             event.detail = serde_json::json!({ "provider": identity.provider_id, "sub": identity.sub });
             audit::append(tx, &event)?;
             Ok(Some(identity))
         })
         .await?;
+    live::refresh(core).await?;
     gone.ok_or_else(|| OrderError::NotFound(format!("{} is not linked at {}", user.email, provider.id)))
 }
 

@@ -3,8 +3,9 @@
 use diesel::prelude::*;
 
 use super::error::StoreError;
+use super::generations::{Topic, bump};
 use super::row::{json, moment, need, to_json};
-use super::schema::{identity, identity_provider, session, users};
+use super::schema::{access_token, identity, identity_provider, session, token_family, users};
 use super::store::Tx;
 use crate::types::id::{IdentityId, UserId};
 use crate::types::identity::{Identity, Provider, ProviderId};
@@ -139,27 +140,56 @@ pub fn set_disabled(
         ))
         .execute(tx.connection())?;
     if disabled_at.is_some() {
-        end_sessions_of(tx, id)?;
+        let theirs = ids_of(tx, id)?;
+        end_all_of(tx, &theirs, now)?;
     }
     Ok(changed == 1)
 }
 
-/// Removes a provider with every identity there, and ends what was signed in through it in browsers.
+/// Removes a provider with every identity there, and ends what was signed in through it.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn remove_provider(tx: &mut Tx<'_>, id: &ProviderId) -> Result<bool, StoreError> {
-    end_sessions_of(tx, id)?;
+pub fn remove_provider(tx: &mut Tx<'_>, id: &ProviderId, now: Timestamp) -> Result<bool, StoreError> {
+    let theirs = ids_of(tx, id)?;
+    end_all_of(tx, &theirs, now)?;
     diesel::delete(identity::table.filter(identity::provider_id.eq(id.as_str()))).execute(tx.connection())?;
     let gone = diesel::delete(identity_provider::table.find(id.as_str())).execute(tx.connection())?;
     Ok(gone == 1)
 }
 
-fn end_sessions_of(tx: &mut Tx<'_>, id: &ProviderId) -> Result<(), StoreError> {
-    let theirs =
-        identity::table.filter(identity::provider_id.eq(id.as_str())).select(identity::id.nullable());
-    diesel::delete(session::table.filter(session::identity_id.eq_any(theirs))).execute(tx.connection())?;
+const PIECE: usize = 500;
+
+/// Ends what rests on these identities: browsers that are signed in, and access tokens that are out. Refresh tokens are
+/// refused when they come, as long as the provider or the link is not there.
+fn end_all_of(tx: &mut Tx<'_>, identities: &[String], now: Timestamp) -> Result<(), StoreError> {
+    // In pieces, because a statement takes only so many values.
+    for identities in identities.chunks(PIECE) {
+        diesel::delete(session::table.filter(session::identity_id.eq_any(identities)))
+            .execute(tx.connection())?;
+        let families: Vec<String> = token_family::table
+            .filter(token_family::identity_id.eq_any(identities))
+            .filter(token_family::revoked_at.is_null())
+            .select(token_family::id)
+            .load(tx.connection())?;
+        for families in families.chunks(PIECE) {
+            diesel::update(
+                access_token::table
+                    .filter(access_token::family_id.eq_any(families))
+                    .filter(access_token::expires_at.gt(now.micros()))
+                    .filter(access_token::revoked_at.is_null()),
+            )
+            .set(access_token::revoked_at.eq(now.micros()))
+            .execute(tx.connection())?;
+        }
+    }
+    bump(tx, Topic::Revocations);
     Ok(())
+}
+
+fn ids_of(tx: &mut Tx<'_>, id: &ProviderId) -> Result<Vec<String>, StoreError> {
+    let theirs = identity::table.filter(identity::provider_id.eq(id.as_str())).select(identity::id);
+    Ok(theirs.load(tx.connection())?)
 }
 
 /// Links somebody; [`StoreError::Conflict`] when either side is linked at this provider already.
@@ -260,13 +290,13 @@ pub fn count(tx: &mut Tx<'_>, provider: &ProviderId) -> Result<i64, StoreError> 
         .get_result(tx.connection())?)
 }
 
-/// Takes a person's link at a provider away, and ends what was signed in through it in browsers.
+/// Takes a person's link at a provider away, and ends what was signed in through it.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn unlink(tx: &mut Tx<'_>, id: IdentityId) -> Result<bool, StoreError> {
+pub fn unlink(tx: &mut Tx<'_>, id: IdentityId, now: Timestamp) -> Result<bool, StoreError> {
     let id = id.to_string();
-    diesel::delete(session::table.filter(session::identity_id.eq(&id))).execute(tx.connection())?;
+    end_all_of(tx, std::slice::from_ref(&id), now)?;
     Ok(diesel::delete(identity::table.find(&id)).execute(tx.connection())? == 1)
 }
 

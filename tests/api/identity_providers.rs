@@ -462,8 +462,11 @@ async fn what_came_from_a_provider_ends_with_it() {
     let (app, browser, tokens) = signed_in_app(&node, &idp).await;
     let here = Browser::signed_in(&node).await;
     let own = app.tokens(&node, &here).await.body;
+    assert!(node.is_active(tokens["access_token"].as_str().unwrap()).await);
     providers::set_enabled(&node.core, &caller, "corp", false).await.unwrap();
     assert!(browser.get("/account").await.location().unwrap().contains("/login"));
+    assert!(!node.is_active(tokens["access_token"].as_str().unwrap()).await, "access tokens end at once");
+    assert!(node.is_active(own["access_token"].as_str().unwrap()).await);
     app.refresh(&node, &refresh_token(&tokens)).await.is_error(400, "invalid_grant");
     assert_eq!(here.get("/account").await.status, 200);
     let own = app.refresh(&node, &refresh_token(&own)).await;
@@ -472,10 +475,13 @@ async fn what_came_from_a_provider_ends_with_it() {
     assert_eq!(app.refresh(&node, &refresh_token(&tokens)).await.status, 200);
     let (_, browser, tokens) = signed_in_app(&node, &idp).await;
     providers::unlink(&node.core, &caller, "corp", EMAIL).await.unwrap();
+    assert!(!node.is_active(tokens["access_token"].as_str().unwrap()).await);
     assert!(browser.get("/account").await.location().unwrap().contains("/login"));
     app.refresh(&node, &refresh_token(&tokens)).await.is_error(400, "invalid_grant");
     let (_, browser, tokens) = signed_in_app(&node, &idp).await;
+    assert!(node.is_active(tokens["access_token"].as_str().unwrap()).await);
     providers::remove(&node.core, &caller, "corp").await.unwrap();
+    assert!(!node.is_active(tokens["access_token"].as_str().unwrap()).await);
     assert!(browser.get("/account").await.location().unwrap().contains("/login"));
     app.refresh(&node, &refresh_token(&tokens)).await.is_error(400, "invalid_grant");
 }
