@@ -93,6 +93,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         live: Live::new(view, now),
         registrations: RegistrationLimiter::default(),
         first_sights: RegistrationLimiter::default(),
+        hook_failures: RegistrationLimiter::default(),
         status_lists: moka::sync::Cache::new(STATUS_LISTS),
         verified: moka::sync::Cache::builder()
             .max_capacity(VERIFIED_TOKENS)

@@ -45,6 +45,8 @@ pub enum Access {
     Token,
     /// Whoever holds a one-time link.
     Link,
+    /// A program that signs its messages with a secret of ours.
+    Signature,
 }
 
 /// A route; `methods` is what it answers, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
@@ -314,7 +316,11 @@ fn console_routes(config: &mut web::ServiceConfig) {
 fn api_routes(config: &mut web::ServiceConfig) {
     let at = |path: &str| format!("{ADMIN_API}{path}");
     config
-        .service(route(&at("/openapi.json"), Access::Public, READ).route(reading().to(admin_api::document)));
+        .service(route(&at("/openapi.json"), Access::Public, READ).route(reading().to(admin_api::document)))
+        .service(
+            route("/hooks/cut/{id}", Access::Signature, POST)
+                .route(web::post().to(admin_api::cut_by_message)),
+        );
     let mut paths: Vec<&'static str> = admin_api::operations().map(|operation| operation.path).collect();
     paths.dedup();
     for path in paths {

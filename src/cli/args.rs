@@ -19,7 +19,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
 pub(super) use gateway::{GrantTokenArgs, ImportArgs, PerPersonArgs, ToolCommand, UpstreamCommand};
-pub(super) use guard::{AlertCommand, DetectorCommand, RoleCommand, RoleHolderArgs, RuleArgs};
+pub(super) use guard::{AlertCommand, DetectorCommand, HookCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
 pub(super) use invitations::InviteArgs;
@@ -433,6 +433,11 @@ pub(super) enum CutCommand {
         /// Its id.
         id: String,
     },
+    /// Programs that may cut access by a signed message.
+    Hook {
+        #[command(subcommand)]
+        command: HookCommand,
+    },
     /// Undo a cut that is in force; what it stopped goes on.
     Undo {
         /// Its id.
@@ -497,6 +502,9 @@ mod tests {
             "upstream set https://r/mcp --header X-Key",
             "upstream per-person https://r/mcp",
             "upstream per-person https://r/mcp --by id_jag --issuer https://a --client-id x --client-secret-stdin --scope a",
+            "cut hook add siem --target person",
+            "cut hook list",
+            "cut hook remove x",
             "upstream connections https://r/mcp",
             "upstream disconnect https://r/mcp --user a@example.com",
             "upstream clear https://r/mcp",

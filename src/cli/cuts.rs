@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::args::{CutArgs, CutCommand};
+use super::args::{CutArgs, CutCommand, HookCommand};
 use super::output::{CliError, Said, moment};
 use crate::flow::core::{Caller, Core};
 use crate::flow::cut::{self, By, Order};
+use crate::flow::cut_hooks;
 use crate::flow::offboard::{self, Reach};
 use crate::flow::people;
 use crate::types::cut::{Cut, Impact, Kind, Target};
@@ -28,9 +29,51 @@ pub(super) async fn run(core: &Core, args: CutArgs) -> Result<Said, CliError> {
             add(&mut value, "last_accepted_at", moment(last_used));
             Ok(Said::thing(value))
         }
+        Some(CutCommand::Hook { command }) => hook(core, command).await,
         Some(CutCommand::Undo { id }) => {
             let undone = cut::undo(core, &Caller::command_line(), &By::command_line(), &id).await?;
             Ok(Said::thing(shown(&undone, "undone")))
+        }
+    }
+}
+
+async fn hook(core: &Core, command: HookCommand) -> Result<Said, CliError> {
+    let caller = Caller::command_line();
+    let url = |id| core.policy.issuer.url(&format!("/hooks/cut/{id}"));
+    match command {
+        HookCommand::Add { name, targets } => {
+            let (hook, secret) = cut_hooks::add(core, &caller, &By::command_line(), &name, targets).await?;
+            let lines = vec![
+                format!("{name} may cut access by a POST to {}", url(hook.id)),
+                format!("It signs (Standard Webhooks) with {}, which is shown only now.", secret.expose()),
+            ];
+            let value = json!({
+                "id": hook.id,
+                "name": hook.name,
+                "url": url(hook.id),
+                "targets": hook.targets,
+                "secret": secret.expose(),
+            });
+            Ok(Said::new(value, lines))
+        }
+        HookCommand::List => {
+            let rows = cut_hooks::list(core).await?.into_iter().map(|hook| {
+                json!({
+                    "id": hook.id,
+                    "name": hook.name,
+                    "url": url(hook.id),
+                    "targets": hook.targets,
+                    "created_at": moment(Some(hook.created_at)),
+                    "created_by": hook.created_by,
+                    "last_used_at": moment(hook.last_used_at),
+                })
+            });
+            Ok(Said::list(rows.collect(), &["id", "name", "targets", "created_at", "last_used_at"]))
+        }
+        HookCommand::Remove { id } => {
+            let gone = cut_hooks::remove(core, &caller, &id).await?;
+            let line = format!("Messages of {} are refused from now on.", gone.name);
+            Ok(Said::new(json!({ "id": gone.id, "removed": true }), vec![line]))
         }
     }
 }

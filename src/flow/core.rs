@@ -80,6 +80,8 @@ pub struct Core {
     pub registrations: RegistrationLimiter,
     /// Who comes with too many clients that were never seen before.
     pub first_sights: RegistrationLimiter,
+    /// Who sends messages to cut access whose signature does not fit.
+    pub hook_failures: RegistrationLimiter,
     /// Signed status lists, by number.
     pub status_lists: moka::sync::Cache<i64, Arc<StatusList>>,
     /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,

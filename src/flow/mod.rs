@@ -19,6 +19,7 @@ pub mod consent;
 pub mod console;
 pub mod core;
 pub mod cut;
+pub mod cut_hooks;
 pub mod documents;
 pub mod email_change;
 pub mod endpoints;

@@ -13,12 +13,7 @@ use crate::types::token::TokenDigest;
 /// # Errors
 /// A fault of the database.
 pub fn remember(tx: &mut Tx<'_>, digest: &TokenDigest, expires_at: Timestamp) -> Result<bool, StoreError> {
-    let seen: Option<i64> = assertion_seen::table
-        .find(digest.bytes().as_slice())
-        .select(assertion_seen::expires_at)
-        .get_result(tx.connection())
-        .optional()?;
-    if seen.is_some() {
+    if is_known(tx, digest)? {
         return Ok(false);
     }
     diesel::insert_into(assertion_seen::table)
@@ -33,4 +28,17 @@ pub fn remember(tx: &mut Tx<'_>, digest: &TokenDigest, expires_at: Timestamp) ->
             other => other,
         })?;
     Ok(true)
+}
+
+/// Whether an assertion was remembered.
+///
+/// # Errors
+/// A fault of the database.
+pub fn is_known(tx: &mut Tx<'_>, digest: &TokenDigest) -> Result<bool, StoreError> {
+    let seen: Option<i64> = assertion_seen::table
+        .find(digest.bytes().as_slice())
+        .select(assertion_seen::expires_at)
+        .get_result(tx.connection())
+        .optional()?;
+    Ok(seen.is_some())
 }

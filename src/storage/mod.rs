@@ -13,6 +13,7 @@ pub mod codes;
 pub mod connections;
 pub mod consents;
 pub mod console;
+pub mod cut_hooks;
 #[expect(
     clippy::disallowed_methods,
     reason = "one condition over many tables at once, on both databases, is beyond diesel's common subset; every value is bound"

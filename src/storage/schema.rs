@@ -550,3 +550,14 @@ diesel::table! {
         created_at -> BigInt,
     }
 }
+diesel::table! {
+    cut_hook (id) {
+        id -> Text,
+        name -> Text,
+        targets -> Text,
+        sealed_secret -> Binary,
+        created_at -> BigInt,
+        created_by -> Text,
+        last_used_at -> Nullable<BigInt>,
+    }
+}

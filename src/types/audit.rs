@@ -113,6 +113,12 @@ events! {
     GrantRevoked = "grant.revoked",
     /// Access was cut; `detail` names target, kind, reason and what it hit.
     AccessCut = "access.cut",
+    /// A program was allowed to cut access by a signed message.
+    CutHookAdded = "cut_hook.added",
+    /// It no longer is.
+    CutHookRemoved = "cut_hook.removed",
+    /// A message whose signature does not fit.
+    CutHookRefused = "cut_hook.refused",
     /// A detector found something; `detail` says what.
     AlertRaised = "alert.raised",
     /// Somebody took note of an alert.

@@ -5,9 +5,31 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::client::ClientId;
-use super::id::{CutId, GrantId, ResourceId, UserId};
+use super::id::{CutHookId, CutId, GrantId, ResourceId, UserId};
 use super::network::Network;
 use super::time::Timestamp;
+
+/// Every kind of target, by [`Target::kind`].
+pub const TARGETS: [&str; 7] = ["person", "client", "domain", "resource", "grant", "network", "everything"];
+
+/// A program that may cut access by a signed message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hook {
+    /// Its handle, which is in its address.
+    pub id: CutHookId,
+    /// What it is called, for the list of cuts and the audit log.
+    pub name: String,
+    /// The kinds of target that it may cut, by [`Target::kind`].
+    pub targets: Vec<String>,
+    /// Its secret, sealed.
+    pub sealed_secret: Vec<u8>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it last cut anything.
+    pub last_used_at: Option<Timestamp>,
+}
 
 /// Whose access is cut.
 #[derive(Clone, PartialEq, Eq, Debug)]

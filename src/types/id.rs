@@ -118,6 +118,10 @@ typed_id!(
     CutId
 );
 typed_id!(
+    /// A program that may cut access by a signed message.
+    CutHookId
+);
+typed_id!(
     /// A mail that waits to be sent.
     MailId
 );

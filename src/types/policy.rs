@@ -168,6 +168,12 @@ fixed! {
     GIVE_BACK_LONGEST_WAIT: Duration = Duration::from_secs(3_600);
     /// Time after which giving it back is given up.
     GIVE_BACK_GIVE_UP: Duration = Duration::from_secs(30 * 86_400);
+    /// Programs that may cut access by a signed message.
+    MAX_CUT_HOOKS: usize = 50;
+    /// Longest name of such a program, in characters.
+    MAX_HOOK_NAME: usize = 64;
+    /// Oldest message of such a program that is carried out.
+    HOOK_TOLERANCE: Duration = Duration::from_secs(300);
     /// Passkeys that a person may have.
     MAX_PASSKEYS: usize = 20;
     /// Longest name of a passkey in characters.

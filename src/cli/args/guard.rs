@@ -114,3 +114,23 @@ pub(in crate::cli) struct WhoArgs {
     #[arg(long)]
     pub(in crate::cli) everyone: bool,
 }
+
+#[derive(Subcommand, Debug)]
+pub(in crate::cli) enum HookCommand {
+    /// Let a program cut access by a signed message (Standard Webhooks). Its secret is printed once.
+    Add {
+        /// What it is called in the list of cuts.
+        name: String,
+        /// What it may cut: person, client, domain, resource, grant, network or everything; may be repeated. All but everything
+        /// unless given.
+        #[arg(long = "target", value_name = "KIND")]
+        targets: Vec<String>,
+    },
+    /// List them.
+    List,
+    /// Take that back.
+    Remove {
+        /// Its id.
+        id: String,
+    },
+}

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, CURSOR, Call, LIMIT, Operation, Rows, Verb, shape};
 use super::problem::Problem;
 use super::shapes::{CutShown, Hit, Moment, at};
-use crate::flow::cut::{self, Order};
+use crate::flow::core::Core;
+use crate::flow::cut::{self, By, Order};
 use crate::types::admin::Permission;
 use crate::types::cut::{Kind, Target};
 use crate::types::id::CutId;
@@ -89,7 +90,7 @@ pub fn outside(kind: &str) -> &'static str {
 
 #[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
-enum TargetName {
+pub(super) enum TargetName {
     Person,
     Client,
     Domain,
@@ -100,7 +101,7 @@ enum TargetName {
 }
 
 impl TargetName {
-    const fn inside(self) -> &'static str {
+    pub(super) const fn inside(self) -> &'static str {
         match self {
             Self::Person => "person",
             Self::Client => "client",
@@ -137,7 +138,7 @@ struct Whose {
 /// A cut to be made.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct NewCut {
+pub(super) struct NewCut {
     /// What kind of thing.
     target: TargetName,
     /// Which: an id, an e-mail address, a domain, a server’s URL, or a block of addresses. Absent for everything.
@@ -162,8 +163,8 @@ struct CutSeen {
     last_accepted_at: Option<Moment>,
 }
 
-async fn target(call: &Call, kind: TargetName, value: &str) -> Result<Target, Problem> {
-    Ok(cut::target_of(&call.core, kind.inside(), value).await?)
+async fn target(core: &Core, kind: TargetName, value: &str) -> Result<Target, Problem> {
+    Ok(cut::target_of(core, kind.inside(), value).await?)
 }
 
 async fn list(call: Call) -> Result<Answer, Problem> {
@@ -175,27 +176,37 @@ async fn list(call: Call) -> Result<Answer, Problem> {
     Answer::of(&page.map(|cut| CutShown::of(&cut, now)))
 }
 
+impl NewCut {
+    /// The cut that is meant.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) async fn order(self, core: &Core, by: By) -> Result<Order, Problem> {
+        let name = match self.how {
+            How::Revoke => "revoke",
+            How::Suspend => "suspend",
+            How::Isolate => "isolate",
+            How::Reconsent => "reconsent",
+            How::Reauthenticate => "reauthenticate",
+        };
+        let kind = Kind::parse(name, self.seconds.map(Duration::from_secs)).ok_or_else(|| {
+            Problem::refused("seconds goes with isolate, where it is needed, and with suspend.")
+        })?;
+        let target = target(core, self.target, &self.value).await?;
+        Ok(Order { target, kind, reason: self.reason, by })
+    }
+}
+
 async fn make(call: Call) -> Result<Answer, Problem> {
     let new: NewCut = call.read()?;
-    let name = match new.how {
-        How::Revoke => "revoke",
-        How::Suspend => "suspend",
-        How::Isolate => "isolate",
-        How::Reconsent => "reconsent",
-        How::Reauthenticate => "reauthenticate",
-    };
-    let refuse = |detail: &str| Problem::Refused { status: 422, code: "refused", detail: detail.to_owned() };
-    let kind = Kind::parse(name, new.seconds.map(Duration::from_secs))
-        .ok_or_else(|| refuse("seconds goes with isolate, where it is needed, and with suspend."))?;
-    let target = target(&call, new.target, &new.value).await?;
-    let order = Order { target, kind, reason: new.reason, by: call.by.clone() };
+    let order = new.order(&call.core, call.by.clone()).await?;
     let made = cut::cut(&call.core, &call.caller, order).await?;
     Answer::of(&CutShown::of(&made, call.core.now()))
 }
 
 async fn preview(call: Call) -> Result<Answer, Problem> {
     let whose: Whose = call.read()?;
-    let target = target(&call, whose.target, &whose.value).await?;
+    let target = target(&call.core, whose.target, &whose.value).await?;
     Answer::of(&Hit::of(&cut::preview(&call.core, &target).await?))
 }
 

@@ -8,6 +8,7 @@ mod clients;
 mod cuts;
 mod gateway;
 mod grants;
+mod hooks;
 mod inactivity;
 mod invitations;
 mod keys;
@@ -25,6 +26,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 
+pub use hooks::cut_by_message;
 pub use openapi::document;
 use operation::{Answer, Call, Kind};
 pub use operation::{Operation, Verb};
@@ -53,6 +55,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         grants::OPERATIONS,
         sessions::OPERATIONS,
         cuts::OPERATIONS,
+        hooks::OPERATIONS,
         alerts::OPERATIONS,
         inactivity::OPERATIONS,
         keys::OPERATIONS,
