@@ -6,7 +6,7 @@ use postern::types::audit::AuditKind;
 use postern::types::user::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, Browser, EMAIL, Mcp, NOTES, Node, PASSWORD};
+use crate::harness::{Answer, App, Browser, EMAIL, Guarded, Mcp, NOTES, Node, PASSWORD};
 
 const API: &str = "/admin/api/v1";
 const EVERYTHING: &str = "admin:read admin:revoke admin:write";
@@ -121,6 +121,7 @@ async fn operations(node: &Node) -> Vec<(String, String, String)> {
             let path =
                 path.replace("{id}", "0198f000-0000-7000-8000-000000000000").replace("{role}", "reader");
             let path = path.replace("{rule}", "0198f000-0000-7000-8000-000000000000");
+            let path = path.replace("{person}", "ada@example.com");
             let needs = operation["security"][0]["oauth"][0].as_str().unwrap().to_owned();
             all.push((method.to_uppercase(), path, needs));
         }
@@ -471,4 +472,21 @@ async fn a_server_behind_the_gateway_is_managed() {
     done("DELETE", &format!("{server}/credential"), Value::Null, 204).await;
     assert_eq!(send(call("look", json!({}))).await.status, 200);
     assert_eq!(mcp.calls().last().unwrap().header("x-api-key"), None);
+    // In each person's own name: what the other side lacks is said, and who has connected is listed.
+    let there = Guarded::start();
+    let way = json!({"by": "oauth", "issuer": there.issuer});
+    let set = done("PUT", &format!("{server}/per-person"), way, 200).await;
+    assert_eq!((&set["registration"], &set["revokes"]), (&json!("dynamic"), &json!(true)), "{set}");
+    let way = json!({"by": "id_jag", "issuer": there.issuer});
+    done("PUT", &format!("{server}/per-person"), way, 422).await;
+    assert_eq!(done("GET", &format!("{server}/connections"), Value::Null, 200).await, json!([]));
+    done("DELETE", &format!("{server}/connections/{EMAIL}"), Value::Null, 404).await;
+    // A program that cuts by signed messages.
+    let made = done("POST", "/cut-hooks", json!({"name": "siem", "targets": ["server"]}), 201).await;
+    assert!(made["secret"].as_str().unwrap().starts_with("whsec_"));
+    let listed = done("GET", "/cut-hooks", Value::Null, 200).await;
+    assert_eq!((&listed[0]["targets"], listed[0].get("secret")), (&json!(["server"]), None));
+    let hook = format!("/cut-hooks/{}", made["id"].as_str().unwrap());
+    done("DELETE", &hook, Value::Null, 204).await;
+    done("DELETE", &hook, Value::Null, 404).await;
 }

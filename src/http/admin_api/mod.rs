@@ -5,6 +5,7 @@ mod alerts;
 mod audit;
 mod calls;
 mod clients;
+mod connections;
 mod cuts;
 mod gateway;
 mod grants;
@@ -54,6 +55,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         calls::OPERATIONS,
         grants::OPERATIONS,
         sessions::OPERATIONS,
+        connections::OPERATIONS,
         cuts::OPERATIONS,
         hooks::OPERATIONS,
         alerts::OPERATIONS,
