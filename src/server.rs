@@ -277,6 +277,26 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::cut))
                 .route(web::post().to(admin::undo_cut)),
         )
+        .service(
+            route("/admin/outgoing", Access::Console, FORM)
+                .route(web::get().to(admin::outgoing))
+                .route(web::post().to(admin::add_outgoing)),
+        )
+        .service(
+            route("/admin/outgoing/{kind}/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::one_outgoing))
+                .route(web::post().to(admin::act_on_outgoing)),
+        )
+        .service(
+            route("/admin/providers", Access::Console, FORM)
+                .route(web::get().to(admin::providers))
+                .route(web::post().to(admin::add_provider)),
+        )
+        .service(
+            route("/admin/providers/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::provider))
+                .route(web::post().to(admin::act_on_provider)),
+        )
         .service(route("/admin/people", Access::Console, READ).route(reading().to(admin::people)))
         .service(route("/admin/invitations", Access::Console, POST).route(web::post().to(admin::invite)))
         .service(

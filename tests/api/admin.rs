@@ -9,7 +9,9 @@ use serde_json::json;
 
 use crate::harness::{Browser, EMAIL, Node, PASSWORD, Page};
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 17] = [
+    "/admin/providers",
+    "/admin/outgoing",
     "/admin/search",
     "/admin/search?q=ana",
     "/admin/search?q=01900000-0000-7000-8000-000000000000",
@@ -124,6 +126,18 @@ impl World {
             with(&server, "remove", &[("role", "all")]),
             with(&server, "give", &[("role", "reader"), ("who", "everyone")]),
             with(&server, "take", &[("holder", "{}")]),
+            with(
+                "/admin/providers",
+                "",
+                &[("id", "corp"), ("name", "Corp"), ("issuer", "https://corp.example")],
+            ),
+            with("/admin/providers/corp", "disable", &[]),
+            with(
+                "/admin/outgoing",
+                "",
+                &[("kind", "webhook"), ("url", "https://x.example"), ("events", "*")],
+            ),
+            with("/admin/outgoing/webhook/x", "remove", &[]),
             with(RULE, "", &[("on", "no"), ("threshold", "3"), ("window", "1h"), ("action", "alert")]),
         ]
     }

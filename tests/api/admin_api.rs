@@ -122,6 +122,7 @@ async fn operations(node: &Node) -> Vec<(String, String, String)> {
                 path.replace("{id}", "0198f000-0000-7000-8000-000000000000").replace("{role}", "reader");
             let path = path.replace("{rule}", "0198f000-0000-7000-8000-000000000000");
             let path = path.replace("{person}", "ada@example.com");
+            let path = path.replace("{kind}", "webhook").replace("{name}", "corp");
             let needs = operation["security"][0]["oauth"][0].as_str().unwrap().to_owned();
             all.push((method.to_uppercase(), path, needs));
         }
@@ -489,4 +490,47 @@ async fn a_server_behind_the_gateway_is_managed() {
     let hook = format!("/cut-hooks/{}", made["id"].as_str().unwrap());
     done("DELETE", &hook, Value::Null, 204).await;
     done("DELETE", &hook, Value::Null, 404).await;
+}
+
+/// Identity providers, and whom we tell, over the API alone.
+#[actix_web::test]
+async fn others_are_managed() {
+    let world = world().await;
+    let admin = world.token(EVERYTHING).await;
+    let done = async |method: &str, path: &str, body: Value, status: u16| {
+        let answer = world.call(&admin, method, path, Some(body).filter(|body| !body.is_null())).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
+        answer.body
+    };
+    let rules = json!({"linked_by": "verified_email", "groups": [{"there": "dev", "here": "developers"}],
+        "roles": [{"there": "audit", "role": "auditor"}]});
+    let mut new = json!({"short_name": "corp", "name": "Corp", "issuer": "https://corp.example",
+        "client_id": "postern", "client_secret": "a secret of theirs", "rules": rules});
+    let added = done("POST", "/identity-providers", new.clone(), 201).await;
+    assert_eq!(added["rules"]["group_claim"], "groups");
+    assert!(!added.to_string().contains("a secret of theirs"));
+    done("POST", "/identity-providers", new.clone(), 409).await;
+    new["short_name"] = json!("Not A Name");
+    done("POST", "/identity-providers", new, 422).await;
+    let one = "/identity-providers/corp";
+    let off = done("PATCH", one, json!({"enabled": false}), 200).await;
+    assert!(off["disabled_at"].is_string());
+    assert_eq!(done("GET", "/identity-providers", Value::Null, 200).await[0], off);
+    assert!(done("PATCH", one, json!({"enabled": true}), 200).await["disabled_at"].is_null());
+    done("DELETE", one, Value::Null, 204).await;
+    done("GET", one, Value::Null, 404).await;
+    let hook = json!({"kind": "webhook", "url": "https://hooks.example/x", "events": ["alert.*"]});
+    let made = done("POST", "/outgoing", hook, 201).await;
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let one = format!("/outgoing/webhook/{}", made["id"].as_str().unwrap());
+    let listed = done("GET", "/outgoing", Value::Null, 200).await;
+    assert_eq!((&listed[0]["state"], listed[0].get("secret")), (&made["state"], None));
+    assert_ne!(done("POST", &format!("{one}/secret"), Value::Null, 201).await["secret"], secret);
+    assert_eq!(done("GET", &format!("{one}/deliveries"), Value::Null, 200).await, json!([]));
+    done("POST", &format!("{one}/enable"), Value::Null, 200).await;
+    let stream = json!({"kind": "stream", "url": "ftp://x"});
+    done("POST", "/outgoing", stream, 422).await;
+    done("DELETE", &one, Value::Null, 204).await;
+    done("DELETE", &one, Value::Null, 404).await;
+    done("DELETE", "/outgoing/letters/x", Value::Null, 404).await;
 }

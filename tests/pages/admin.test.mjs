@@ -52,6 +52,8 @@ describe('every list leads to every thing', () => {
     ['Apps', 'Apps', 'console-apps'],
     ['Servers', 'Servers', 'console-servers'],
     ['Sign-ins', 'Sign-ins', 'console-sessions'],
+    ['Identity providers', 'Identity providers', 'console-providers'],
+    ['Webhooks', 'Webhooks and streams', 'console-outgoing'],
     ['Keys', 'Signing keys', 'console-keys'],
     ['Audit log', 'Audit log', 'console-audit'],
   ]) {

@@ -15,8 +15,10 @@ mod invitations;
 mod keys;
 mod openapi;
 mod operation;
+mod outgoing;
 mod people;
 mod problem;
+mod providers;
 mod search;
 mod servers;
 mod sessions;
@@ -58,6 +60,8 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         connections::OPERATIONS,
         cuts::OPERATIONS,
         hooks::OPERATIONS,
+        outgoing::OPERATIONS,
+        providers::OPERATIONS,
         alerts::OPERATIONS,
         inactivity::OPERATIONS,
         keys::OPERATIONS,
