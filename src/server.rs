@@ -290,6 +290,16 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::app))
                 .route(web::post().to(admin::change_app)),
         )
+        .service(
+            route("/admin/providers", Access::Console, FORM)
+                .route(web::get().to(admin::providers))
+                .route(web::post().to(admin::add_provider)),
+        )
+        .service(
+            route("/admin/providers/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::provider))
+                .route(web::post().to(admin::change_provider)),
+        )
         .service(route("/admin/search", Access::Console, READ).route(reading().to(admin::find)))
         .service(
             route("/admin/export/evidence", Access::Console, "GET").route(web::get().to(admin::evidence)),

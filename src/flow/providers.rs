@@ -265,6 +265,34 @@ pub async fn set_enabled(
     Ok(Provider { disabled_at, ..provider })
 }
 
+/// Changes what is decided about a provider. It holds from the next sign-in through it on, and for who came through it
+/// before from the next time that the provider is asked about them.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn set_rules(core: &Core, caller: &Caller, id: &str, rules: Rules) -> Result<Provider, OrderError> {
+    are_fine(&rules)?;
+    let provider = find(core, id).await?;
+    let now = core.now();
+    let mut event = about(core, caller, AuditKind::ProviderChanged, &provider);
+    event.detail = serde_json::json!({ "provider": provider.id, "before": provider.rules, "rules": rules });
+    let (id, wanted) = (provider.id.clone(), rules.clone());
+    let changed = core
+        .store
+        .write(move |tx| {
+            let changed = identities::set_rules(tx, &id, &wanted, now)?;
+            if changed {
+                audit::append(tx, &event)?;
+            }
+            Ok(changed)
+        })
+        .await?;
+    if !changed {
+        return Err(OrderError::NotFound(format!("there is no provider {:?}", provider.id.as_str())));
+    }
+    Ok(Provider { rules, updated_at: now, ..provider })
+}
+
 /// Removes a provider with every link to it. Its people stay; sign-ins that came from it end, refreshes are refused.
 ///
 /// # Errors

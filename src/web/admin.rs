@@ -12,6 +12,7 @@ mod export;
 mod invitations;
 mod overview;
 mod people;
+mod providers;
 mod rules;
 mod search;
 mod server_forms;
@@ -35,6 +36,7 @@ pub use export::{evidence, list as export};
 pub use invitations::post as invite;
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
+pub use providers::{add as add_provider, get as provider, list as providers, post as change_provider};
 pub use rules::{get as rule, post as set_rule};
 pub use search::get as find;
 pub use server_forms::post as change_server;
@@ -207,6 +209,8 @@ impl<'a> Desk<'a> {
 const DONE: &[(&str, &str)] = &[
     ("changed", "Saved. It is in force everywhere within a second."),
     ("noted", "Noted."),
+    ("provider", "Added. Register the address below there, then test it."),
+    ("removed", "Removed."),
     ("invited", "Invited. The link is on its way by mail; it works for seven days."),
     ("uninvited", "Taken back. The link is dead."),
     ("allowed", "Allowed: the app can make this call once, within ten minutes."),

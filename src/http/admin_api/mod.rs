@@ -16,6 +16,7 @@ mod openapi;
 mod operation;
 mod people;
 mod problem;
+mod providers;
 mod search;
 mod servers;
 mod sessions;
@@ -56,6 +57,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         sessions::OPERATIONS,
         cuts::OPERATIONS,
         hooks::OPERATIONS,
+        providers::OPERATIONS,
         alerts::OPERATIONS,
         inactivity::OPERATIONS,
         keys::OPERATIONS,

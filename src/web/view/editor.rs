@@ -37,6 +37,8 @@ pub struct Input {
 pub enum Entry {
     /// One line, and whether it must not be empty.
     Line(String, bool),
+    /// A secret, which must not be empty and is never shown again.
+    Secret,
     /// One of these: value, words, and whether it is the present one.
     Choice(Vec<(String, String, bool)>),
     /// Any of these, nothing where there is none: value, words, and whether it is ticked.
