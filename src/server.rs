@@ -373,6 +373,11 @@ fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
             .wrap(from_fn(cors::any_origin))
             .route(reading().to(gateway::metadata)),
     );
+    config.service(
+        route(&format!("/.well-known/ssf-configuration{path}"), Access::Public, READ)
+            .wrap(from_fn(cors::any_origin))
+            .route(reading().to(discovery::signals)),
+    );
     let mut document = |at: String, openid: bool| {
         let resource = route(&at, Access::Public, READ).wrap(from_fn(cors::any_origin));
         config.service(if openid {
