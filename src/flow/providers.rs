@@ -437,7 +437,16 @@ pub async fn test(core: &Core, id: &str) -> Result<Tested, OrderError> {
     ];
     match core.providers.token(&provider, &metadata, &secret, &form).await {
         Err(ProviderError::Refused(code)) if code == "invalid_grant" => {}
-        Err(error) => warnings.push(format!("it does not take our client id and secret: {error}")),
+        // RFC 6749 §5.2: these two are about who we are, everything else is about something else.
+        Err(ProviderError::Refused(code)) if matches!(code.as_str(), "invalid_client" | "unauthorized_client") => {
+            warnings.push(format!("it does not take our client id and secret: {code}"));
+        }
+        Err(ProviderError::Refused(code)) => warnings.push(format!(
+            "its token endpoint refuses with {code}, which says nothing of our client id and secret; look at what is registered there, the redirect URI first"
+        )),
+        Err(error) => warnings.push(format!(
+            "its token endpoint did not answer as it should, so whether it takes our client id and secret is not known: {error}"
+        )),
         Ok(_) => warnings.push("it took a code that it never gave".to_owned()),
     }
     Ok(Tested {

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::harness::{Browser, EMAIL, Node, PASSWORD, Page};
 
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
+    "/admin/providers",
     "/admin/search",
     "/admin/search?q=ana",
     "/admin/search?q=01900000-0000-7000-8000-000000000000",
@@ -115,6 +116,13 @@ impl World {
             ),
             act("/admin/keys", "/admin/keys", "rotate"),
             act(&person, &person, "groups"),
+            act("/admin/people", "/admin/invitations", "invite"),
+            act("/admin/providers", "/admin/providers", "add"),
+            with("/admin/providers/corp", "off", &[]),
+            with("/admin/providers/corp", "remove", &[("name", "corp")]),
+            with("/admin/providers/corp", "rules", &[("link", "yes")]),
+            with("/admin/providers/corp", "link", &[("email", EMAIL), ("sub", "x")]),
+            with("/admin/providers/corp", "test", &[]),
             with(
                 &server,
                 "settings",

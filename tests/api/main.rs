@@ -21,6 +21,7 @@ mod clients;
 mod connections;
 mod consent;
 mod console_lists;
+mod console_providers;
 mod cut_hooks;
 mod cuts;
 mod detectors;
