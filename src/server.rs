@@ -287,16 +287,6 @@ fn console_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(admin::one_outgoing))
                 .route(web::post().to(admin::act_on_outgoing)),
         )
-        .service(
-            route("/admin/providers", Access::Console, FORM)
-                .route(web::get().to(admin::providers))
-                .route(web::post().to(admin::add_provider)),
-        )
-        .service(
-            route("/admin/providers/{id}", Access::Console, FORM)
-                .route(web::get().to(admin::provider))
-                .route(web::post().to(admin::act_on_provider)),
-        )
         .service(route("/admin/people", Access::Console, READ).route(reading().to(admin::people)))
         .service(route("/admin/invitations", Access::Console, POST).route(web::post().to(admin::invite)))
         .service(
@@ -309,6 +299,16 @@ fn console_routes(config: &mut web::ServiceConfig) {
             route("/admin/app", Access::Console, FORM)
                 .route(web::get().to(admin::app))
                 .route(web::post().to(admin::change_app)),
+        )
+        .service(
+            route("/admin/providers", Access::Console, FORM)
+                .route(web::get().to(admin::providers))
+                .route(web::post().to(admin::add_provider)),
+        )
+        .service(
+            route("/admin/providers/{id}", Access::Console, FORM)
+                .route(web::get().to(admin::provider))
+                .route(web::post().to(admin::change_provider)),
         )
         .service(route("/admin/search", Access::Console, READ).route(reading().to(admin::find)))
         .service(
@@ -382,6 +382,11 @@ fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
         route(&format!("/.well-known/oauth-protected-resource{path}/mcp/{{slug}}"), Access::Public, READ)
             .wrap(from_fn(cors::any_origin))
             .route(reading().to(gateway::metadata)),
+    );
+    config.service(
+        route(&format!("/.well-known/ssf-configuration{path}"), Access::Public, READ)
+            .wrap(from_fn(cors::any_origin))
+            .route(reading().to(discovery::signals)),
     );
     let mut document = |at: String, openid: bool| {
         let resource = route(&at, Access::Public, READ).wrap(from_fn(cors::any_origin));

@@ -257,6 +257,10 @@ pub async fn rotate_secret(
 /// See [`OrderError`].
 pub async fn test(core: &Core, kind: EndpointKind, id: &str) -> Result<Result<u16, String>, OrderError> {
     let found = find(core, kind, id).await?;
+    if kind == EndpointKind::Stream {
+        let why = "a stream is tested by what it streams: see whether it has taken records";
+        return Err(OrderError::Bad(why.to_owned()));
+    }
     Ok(signals::test(core, &found).await?)
 }
 

@@ -265,6 +265,34 @@ pub async fn set_enabled(
     Ok(Provider { disabled_at, ..provider })
 }
 
+/// Changes what is decided about a provider. It holds from the next sign-in through it on, and for who came through it
+/// before from the next time that the provider is asked about them.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn set_rules(core: &Core, caller: &Caller, id: &str, rules: Rules) -> Result<Provider, OrderError> {
+    are_fine(&rules)?;
+    let provider = find(core, id).await?;
+    let now = core.now();
+    let mut event = about(core, caller, AuditKind::ProviderChanged, &provider);
+    event.detail = serde_json::json!({ "provider": provider.id, "before": provider.rules, "rules": rules });
+    let (id, wanted) = (provider.id.clone(), rules.clone());
+    let changed = core
+        .store
+        .write(move |tx| {
+            let changed = identities::set_rules(tx, &id, &wanted, now)?;
+            if changed {
+                audit::append(tx, &event)?;
+            }
+            Ok(changed)
+        })
+        .await?;
+    if !changed {
+        return Err(OrderError::NotFound(format!("there is no provider {:?}", provider.id.as_str())));
+    }
+    Ok(Provider { rules, updated_at: now, ..provider })
+}
+
 /// Removes a provider with every link to it. Its people stay; sign-ins that came from it end, refreshes are refused.
 ///
 /// # Errors
@@ -409,7 +437,16 @@ pub async fn test(core: &Core, id: &str) -> Result<Tested, OrderError> {
     ];
     match core.providers.token(&provider, &metadata, &secret, &form).await {
         Err(ProviderError::Refused(code)) if code == "invalid_grant" => {}
-        Err(error) => warnings.push(format!("it does not take our client id and secret: {error}")),
+        // RFC 6749 §5.2: these two are about who we are, everything else is about something else.
+        Err(ProviderError::Refused(code)) if matches!(code.as_str(), "invalid_client" | "unauthorized_client") => {
+            warnings.push(format!("it does not take our client id and secret: {code}"));
+        }
+        Err(ProviderError::Refused(code)) => warnings.push(format!(
+            "its token endpoint refuses with {code}, which says nothing of our client id and secret; look at what is registered there, the redirect URI first"
+        )),
+        Err(error) => warnings.push(format!(
+            "its token endpoint did not answer as it should, so whether it takes our client id and secret is not known: {error}"
+        )),
         Ok(_) => warnings.push("it took a code that it never gave".to_owned()),
     }
     Ok(Tested {

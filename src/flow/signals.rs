@@ -308,13 +308,17 @@ pub(super) async fn test(core: &Core, one: &Endpoint) -> Result<Result<u16, Stri
     };
     let message = delivery(core, one, "test", payload.to_string(), now);
     let answer = core.outgoing.post(post_of(core, one, &message, now)?).await;
-    let (said, error) = heard(&answer);
-    let id = one.id;
+    let (_, error) = heard(&answer);
+    let (id, why) = (one.id, error.clone());
     core.store
-        .write(move |tx| match (&error, said) {
-            (None, _) => endpoints::worked(tx, id, now),
-            (Some(error), _) => endpoints::failed(tx, id, error, now, now),
+        .write(move |tx| match &why {
+            None => endpoints::worked(tx, id, now),
+            Some(why) => endpoints::failed(tx, id, why, now, now),
         })
         .await?;
-    Ok(answer.map(|reply| reply.status).map_err(|error| error.to_string()))
+    // An answer that is not a good one has taken nothing.
+    match error {
+        Some(why) => Ok(Err(why)),
+        None => Ok(answer.map(|reply| reply.status).map_err(|error| error.to_string())),
+    }
 }

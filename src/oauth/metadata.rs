@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::types::factor::Level;
+use crate::types::issuer::Issuer;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{ASSERTION_ALGS, Policy, RegistrationMode};
 use crate::types::resource::Resource;
@@ -49,6 +50,19 @@ pub fn authorization_server(policy: &Policy, resources: &[Resource]) -> Value {
         put(&mut document, "registration_endpoint", issuer.url("/register").into());
     }
     document
+}
+
+/// What whoever receives shared signals is told of us (OpenID Shared Signals Framework 1.0 §7.1). Receivers are added by an
+/// administrator, so no endpoint is named at which they could manage a stream.
+#[must_use]
+pub fn signals(issuer: &Issuer) -> Value {
+    json!({
+        "spec_version": "1_0",
+        "issuer": issuer.as_str(),
+        "jwks_uri": issuer.url("/jwks.json"),
+        "delivery_methods_supported": ["urn:ietf:rfc:8935"],
+        "default_subjects": "ALL",
+    })
 }
 
 /// OpenID Connect Discovery §3: the same, plus what its schema requires. Clients that ask at this place validate the

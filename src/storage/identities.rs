@@ -8,7 +8,7 @@ use super::row::{json, moment, need, to_json};
 use super::schema::{access_token, identity, identity_provider, session, token_family, users};
 use super::store::Tx;
 use crate::types::id::{IdentityId, UserId};
-use crate::types::identity::{Identity, Provider, ProviderId};
+use crate::types::identity::{Identity, Provider, ProviderId, Rules};
 use crate::types::policy::UPSTREAM_CHECK;
 use crate::types::time::Timestamp;
 
@@ -143,6 +143,22 @@ pub fn set_disabled(
         let theirs = ids_of(tx, id)?;
         end_all_of(tx, &theirs, now)?;
     }
+    Ok(changed == 1)
+}
+
+/// Sets what is decided about a provider; `false` when there is none.
+///
+/// # Errors
+/// A fault of the database.
+pub fn set_rules(
+    tx: &mut Tx<'_>,
+    id: &ProviderId,
+    rules: &Rules,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = diesel::update(identity_provider::table.find(id.as_str()))
+        .set((identity_provider::rules.eq(to_json(rules)?), identity_provider::updated_at.eq(now.micros())))
+        .execute(tx.connection())?;
     Ok(changed == 1)
 }
 

@@ -173,6 +173,8 @@ events! {
     ProviderDisabled = "identity_provider.disabled",
     /// An identity provider was switched on again.
     ProviderEnabled = "identity_provider.enabled",
+    /// What is decided about an identity provider was changed.
+    ProviderChanged = "identity_provider.changed",
     /// A person was linked to who they are at an identity provider.
     IdentityLinked = "identity.linked",
     /// Such a link was taken away.

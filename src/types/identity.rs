@@ -64,6 +64,14 @@ impl Linking {
     }
 }
 
+/// Reads `THERE=HERE`: the name of a group there, and what it stands for here. Directories write groups as
+/// `CN=dev,DC=example`, so what is ours comes last and has no `=`.
+#[must_use]
+pub fn mapping(text: &str) -> Option<(String, String)> {
+    let (theirs, ours) = text.rsplit_once('=')?;
+    Some((theirs.trim().to_owned(), ours.trim().to_owned()))
+}
+
 /// What an administrator has decided about a provider.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rules {

@@ -38,7 +38,7 @@ pub use invitations::post as invite;
 pub use outgoing::{act as act_on_outgoing, add as add_outgoing, list as outgoing, one as one_outgoing};
 pub use overview::get as overview;
 pub use people::{get as person, list as people, post as change_person};
-pub use providers::{act as act_on_provider, add as add_provider, list as providers, one as provider};
+pub use providers::{add as add_provider, get as provider, list as providers, post as change_provider};
 pub use rules::{get as rule, post as set_rule};
 pub use search::get as find;
 pub use server_forms::post as change_server;
@@ -211,6 +211,8 @@ impl<'a> Desk<'a> {
 const DONE: &[(&str, &str)] = &[
     ("changed", "Saved. It is in force everywhere within a second."),
     ("noted", "Noted."),
+    ("provider", "Added. Register the address below there, then test it."),
+    ("removed", "Removed."),
     ("invited", "Invited. The link is on its way by mail; it works for seven days."),
     ("uninvited", "Taken back. The link is dead."),
     ("allowed", "Allowed: the app can make this call once, within ten minutes."),

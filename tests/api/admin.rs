@@ -117,6 +117,13 @@ impl World {
             ),
             act("/admin/keys", "/admin/keys", "rotate"),
             act(&person, &person, "groups"),
+            act("/admin/people", "/admin/invitations", "invite"),
+            act("/admin/providers", "/admin/providers", "add"),
+            with("/admin/providers/corp", "off", &[]),
+            with("/admin/providers/corp", "remove", &[("name", "corp")]),
+            with("/admin/providers/corp", "rules", &[("link", "yes")]),
+            with("/admin/providers/corp", "link", &[("email", EMAIL), ("sub", "x")]),
+            with("/admin/providers/corp", "test", &[]),
             with(
                 &server,
                 "settings",

@@ -492,7 +492,7 @@ async fn a_server_behind_the_gateway_is_managed() {
     done("DELETE", &hook, Value::Null, 404).await;
 }
 
-/// Identity providers, and whom we tell, over the API alone.
+/// Whom we tell, over the API alone.
 #[actix_web::test]
 async fn others_are_managed() {
     let world = world().await;
@@ -502,23 +502,6 @@ async fn others_are_managed() {
         assert_eq!(answer.status, status, "{method} {path}: {}", answer.text);
         answer.body
     };
-    let rules = json!({"linked_by": "verified_email", "groups": [{"there": "dev", "here": "developers"}],
-        "roles": [{"there": "audit", "role": "auditor"}]});
-    let mut new = json!({"short_name": "corp", "name": "Corp", "issuer": "https://corp.example",
-        "client_id": "postern", "client_secret": "a secret of theirs", "rules": rules});
-    let added = done("POST", "/identity-providers", new.clone(), 201).await;
-    assert_eq!(added["rules"]["group_claim"], "groups");
-    assert!(!added.to_string().contains("a secret of theirs"));
-    done("POST", "/identity-providers", new.clone(), 409).await;
-    new["short_name"] = json!("Not A Name");
-    done("POST", "/identity-providers", new, 422).await;
-    let one = "/identity-providers/corp";
-    let off = done("PATCH", one, json!({"enabled": false}), 200).await;
-    assert!(off["disabled_at"].is_string());
-    assert_eq!(done("GET", "/identity-providers", Value::Null, 200).await[0], off);
-    assert!(done("PATCH", one, json!({"enabled": true}), 200).await["disabled_at"].is_null());
-    done("DELETE", one, Value::Null, 204).await;
-    done("GET", one, Value::Null, 404).await;
     let hook = json!({"kind": "webhook", "url": "https://hooks.example/x", "events": ["alert.*"]});
     let made = done("POST", "/outgoing", hook, 201).await;
     let secret = made["secret"].as_str().unwrap().to_owned();

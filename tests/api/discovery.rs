@@ -42,6 +42,21 @@ async fn both_documents_say_the_same_with_the_issuer_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn receivers_of_signals_are_told_what_is_sent_and_no_more() {
+    let node = Node::start().await;
+    let answer = node.get("/.well-known/ssf-configuration").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    let said = json!({
+        "spec_version": "1_0",
+        "issuer": node.issuer(),
+        "jwks_uri": format!("{}/jwks.json", node.issuer()),
+        "delivery_methods_supported": ["urn:ietf:rfc:8935"],
+        "default_subjects": "ALL",
+    });
+    assert_eq!(answer.body, said, "no endpoint is named that is not there");
+}
+
+#[tokio::test]
 async fn what_openid_clients_require_is_there() {
     let node = Node::start().await;
     let document = node.get("/.well-known/openid-configuration").await.body;

@@ -210,3 +210,71 @@ async fn it_needs_a_fresh_sign_in_a_form_of_ours_and_patience() {
     let browser = Browser::signed_in(&without).await;
     assert_eq!(browser.get("/account/email").await.status, 404, "no mail is sent there");
 }
+
+#[actix_web::test]
+async fn of_two_at_once_one_wins() {
+    let world = world().await;
+    let browser = Browser::signed_in(&world.node).await;
+    world.ask(&browser, NEW).await;
+    let link = world.link("/email/confirm").await;
+    let (one, two) = futures_util::future::join(world.follow(&link), world.follow(&link)).await;
+    let done = |page: &Page| page.words().contains("Your address is changed");
+    assert!(done(&one) != done(&two), "{} / {}", one.words(), two.words());
+    assert_eq!(world.count(AuditKind::EmailChanged).await, 1);
+    assert_eq!(world.told().await, [NEW, EMAIL], "one mail to the old address");
+    let undo = world.link("/email/undo").await;
+    let (one, two) = futures_util::future::join(world.follow(&undo), world.follow(&undo)).await;
+    let done = |page: &Page| page.words().contains("It is taken back");
+    assert!(done(&one) != done(&two), "{} / {}", one.words(), two.words());
+    assert_eq!(world.count(AuditKind::EmailChangeUndone).await, 1);
+}
+
+#[actix_web::test]
+async fn an_old_address_that_somebody_else_has_now_stays_theirs() {
+    let world = world().await;
+    let browser = Browser::signed_in(&world.node).await;
+    world.ask(&browser, NEW).await;
+    world.follow(&world.link("/email/confirm").await).await;
+    let undo = world.link("/email/undo").await;
+    world.node.add_person(EMAIL, "seven yellow teapots").await;
+    let theirs = people::find(&world.node.core, EMAIL).await.unwrap().id;
+    assert_eq!(world.follow(&undo).await.status, 409);
+    assert_eq!(people::find(&world.node.core, EMAIL).await.unwrap().id, theirs);
+    assert!(world.signs_in(NEW).await, "nothing was changed");
+    assert_eq!(Browser::new(&world.node).sign_in(EMAIL, "seven yellow teapots").await.status, 303);
+    assert_eq!(world.count(AuditKind::EmailChangeUndone).await, 0);
+}
+
+#[actix_web::test]
+async fn a_form_that_is_not_ours_changes_nothing() {
+    let world = world().await;
+    let browser = Browser::signed_in(&world.node).await;
+    world.ask(&browser, NEW).await;
+    let forge = async |link: &str| {
+        let (path, token) = link.split_once("?token=").unwrap();
+        let fields = [("token", token), ("csrf", "x")];
+        let stranger = Browser::new(&world.node);
+        stranger.get(link).await;
+        stranger.send(stranger.request("POST", path).form(&fields)).await.status
+    };
+    let confirm = world.link("/email/confirm").await;
+    assert_eq!(forge(&confirm).await, 403);
+    assert!(world.signs_in(EMAIL).await);
+    world.follow(&confirm).await;
+    assert_eq!(forge(&world.link("/email/undo").await).await, 403);
+    assert!(world.signs_in(NEW).await);
+}
+
+#[actix_web::test]
+async fn a_link_for_a_new_password_ends_with_the_address_it_went_to() {
+    let world = world().await;
+    let browser = Browser::new(&world.node);
+    browser.submit(&browser.get("/reset").await.form("/reset").set("email", EMAIL)).await;
+    outbox::deliver(&world.node.core).await.unwrap();
+    let reset = world.link("/reset").await;
+    let browser = Browser::signed_in(&world.node).await;
+    world.ask(&browser, NEW).await;
+    world.follow(&world.link("/email/confirm").await).await;
+    assert!(is_dead(&world.follow(&reset).await));
+    assert!(world.signs_in(NEW).await);
+}

@@ -9,6 +9,7 @@ use postern::types::policy::{MAILS_PER_ACCOUNT, MAILS_PER_NETWORK, RESET_TTL};
 use postern::types::secret::Secret;
 
 use crate::harness::{Browser, EMAIL, MailServer, Node, PASSWORD, Page};
+use crate::second_factor::{Phone, half, must};
 
 const NEW: &str = "nine purple umbrellas";
 
@@ -205,4 +206,24 @@ async fn without_mail_there_is_no_such_page() {
     let csrf = browser.get("/login").await.form("/login").values("csrf").remove(0).to_owned();
     let fields = [("email", EMAIL), ("csrf", &csrf)];
     assert_eq!(browser.send(browser.request("POST", "/reset").form(&fields)).await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_second_factor_is_still_asked_for() {
+    let world = world().await;
+    must(&world.node, EMAIL).await;
+    let (browser, page) = half(&world.node).await;
+    let phone = Phone::reading(&page);
+    browser.submit(&page.form("/login/second/enrol").set("code", &phone.code(&world.node))).await;
+    world.ask(EMAIL).await;
+    assert!(world.follow(&world.link().await, NEW).await.words().contains("Your new password is set"));
+    let browser = Browser::new(&world.node);
+    let answer = browser.sign_in(EMAIL, NEW).await;
+    assert!(browser.cookie("session").is_none(), "whoever reads the mail has one factor");
+    assert_eq!(browser.get("/account").await.status, 303);
+    let page = browser.follow(answer).await;
+    assert!(page.has_form("/login/second") && !page.text.contains("class=\"key\">"), "{}", page.words());
+    world.node.advance(30).await;
+    browser.submit(&page.form("/login/second").set("code", &phone.code(&world.node))).await;
+    assert_eq!(browser.get("/account").await.status, 200);
 }

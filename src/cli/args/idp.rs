@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::types::identity::Linking;
+use crate::types::identity::{Linking, mapping};
 use crate::types::user::Role;
 
 #[derive(Subcommand, Debug)]
@@ -106,9 +106,7 @@ pub(in crate::cli) struct NewIdpArgs {
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
-    // Directories write groups as `CN=dev,DC=example`: what is ours comes last and has no `=`.
-    let (theirs, ours) = text.rsplit_once('=').ok_or("write it as THERE=HERE")?;
-    Ok((theirs.to_owned(), ours.to_owned()))
+    mapping(text).ok_or_else(|| "write it as THERE=HERE".to_owned())
 }
 
 fn role(text: &str) -> Result<(String, Role), String> {

@@ -1,24 +1,26 @@
-//! Identity providers: where people may sign in instead.
+//! Identity providers, and who is linked there.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Answer, Call, Operation, Verb, shape};
+use super::operation::{Answer, Call, Kind, Operation, Query, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::{Moment, at};
 use crate::flow::core::Core;
 use crate::flow::providers::{self, NewProvider};
 use crate::types::admin::Permission;
-use crate::types::identity::{Linking, Provider, Rules};
+use crate::types::identity::{Identity, Linking, Provider, Rules};
 use crate::types::secret::Secret;
 use crate::types::user::Role;
+
+const PERSON: &[Query] = &[query("email", Kind::Text, "The e-mail address of the person here.")];
 
 pub const OPERATIONS: &[Operation] = &[
     Operation {
         verb: Verb::Get,
         path: "/identity-providers",
         id: "listIdentityProviders",
-        about: "Where people may sign in instead of here.",
+        about: "Every identity provider.",
         needs: Permission::Read,
         query: &[],
         body: None,
@@ -29,18 +31,18 @@ pub const OPERATIONS: &[Operation] = &[
         verb: Verb::Post,
         path: "/identity-providers",
         id: "addIdentityProvider",
-        about: "Add a provider. It stands on the sign-in page at once; register the redirect URI of the answer there.",
+        about: "Add an identity provider. Register its `redirect_uri` there. One at a private address is added at the command line.",
         needs: Permission::Write,
         query: &[],
-        body: Some(shape::<ProviderToAdd>),
+        body: Some(shape::<NewIdentityProvider>),
         done: (201, Some(shape::<ProviderShown>)),
         run: |call| Box::pin(add(call)),
     },
     Operation {
         verb: Verb::Get,
-        path: "/identity-providers/{name}",
+        path: "/identity-providers/{id}",
         id: "getIdentityProvider",
-        about: "One provider, by its short name.",
+        about: "One identity provider, by its short name.",
         needs: Permission::Read,
         query: &[],
         body: None,
@@ -49,20 +51,20 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         verb: Verb::Patch,
-        path: "/identity-providers/{name}",
-        id: "switchIdentityProvider",
-        about: "Switch a provider off or on. While it is off nobody signs in through it; sign-ins and access tokens that came from it end at once, and refreshes are refused.",
+        path: "/identity-providers/{id}",
+        id: "changeIdentityProvider",
+        about: "Switch an identity provider off or on, or change its rules. Switched off, every sign-in and access token that came from it ends.",
         needs: Permission::Write,
         query: &[],
-        body: Some(shape::<Switch>),
+        body: Some(shape::<ProviderChange>),
         done: (200, Some(shape::<ProviderShown>)),
-        run: |call| Box::pin(switch(call)),
+        run: |call| Box::pin(change(call)),
     },
     Operation {
         verb: Verb::Delete,
-        path: "/identity-providers/{name}",
+        path: "/identity-providers/{id}",
         id: "removeIdentityProvider",
-        about: "Remove a provider with every link to it. Its people stay; what was signed in through it ends.",
+        about: "Remove an identity provider and every link to it. Its people stay; sign-ins and tokens that came from it end.",
         needs: Permission::Write,
         query: &[],
         body: None,
@@ -71,136 +73,199 @@ pub const OPERATIONS: &[Operation] = &[
     },
     Operation {
         verb: Verb::Post,
-        path: "/identity-providers/{name}/test",
+        path: "/identity-providers/{id}/test",
         id: "testIdentityProvider",
-        about: "Ask a provider for its metadata and keys, and whether it knows our client id and secret.",
+        about: "Ask an identity provider for its metadata and keys, and whether it knows our client id and secret.",
         needs: Permission::Write,
         query: &[],
         body: None,
-        done: (200, Some(shape::<Tested>)),
+        done: (200, Some(shape::<ProviderTest>)),
         run: |call| Box::pin(test(call)),
+    },
+    Operation {
+        verb: Verb::Get,
+        path: "/identity-providers/{id}/links",
+        id: "listIdentityLinks",
+        about: "The people who are linked at an identity provider, by address; the first 1000.",
+        needs: Permission::Read,
+        query: &[],
+        body: None,
+        done: (200, Some(shape::<Links>)),
+        run: |call| Box::pin(links(call)),
+    },
+    Operation {
+        verb: Verb::Post,
+        path: "/identity-providers/{id}/links",
+        id: "addIdentityLink",
+        about: "Link a person to who they are at an identity provider.",
+        needs: Permission::Write,
+        query: &[],
+        body: Some(shape::<NewLink>),
+        done: (201, Some(shape::<Link>)),
+        run: |call| Box::pin(link(call)),
+    },
+    Operation {
+        verb: Verb::Delete,
+        path: "/identity-providers/{id}/links",
+        id: "removeIdentityLink",
+        about: "Take a person’s link at an identity provider away; sign-ins and tokens that came through it end.",
+        needs: Permission::Write,
+        query: PERSON,
+        body: None,
+        done: (204, None),
+        run: |call| Box::pin(unlink(call)),
     },
 ];
 
-/// When somebody who is here already is linked by coming from there.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Default)]
-#[serde(rename_all = "snake_case")]
-enum LinkedBy {
-    /// By an e-mail address that the provider has verified.
-    VerifiedEmail,
-    /// Not by that.
-    #[default]
-    Never,
+/// How many links are listed.
+const MOST: i64 = 1_000;
+
+/// An identity provider. Its client secret is never shown.
+#[derive(Serialize, JsonSchema)]
+struct ProviderShown {
+    /// Its short name.
+    id: String,
+    /// Its name on the sign-in page.
+    name: String,
+    /// Its issuer identifier.
+    issuer: String,
+    /// Who we are there.
+    client_id: String,
+    /// What is to be registered there.
+    redirect_uri: String,
+    rules: ProviderRules,
+    /// Whether it may be at a private address; the command line alone says so.
+    private_network: bool,
+    created_at: Moment,
+    updated_at: Moment,
+    /// Since when it is switched off.
+    disabled_at: Option<Moment>,
+    /// When somebody last signed in there.
+    last_sign_in_at: Option<Moment>,
 }
 
-/// A role in the console that a group stands for.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy)]
-#[serde(rename_all = "snake_case")]
-enum ConsoleRole {
-    Auditor,
-    Admin,
+impl ProviderShown {
+    fn of(core: &Core, provider: &Provider) -> Self {
+        Self {
+            id: provider.id.to_string(),
+            name: provider.name.clone(),
+            issuer: provider.issuer.clone(),
+            client_id: provider.client_id.clone(),
+            redirect_uri: providers::redirect_uri(core, &provider.id),
+            rules: ProviderRules::of(&provider.rules),
+            private_network: provider.rules.private_network,
+            created_at: Moment(provider.created_at),
+            updated_at: Moment(provider.updated_at),
+            disabled_at: at(provider.disabled_at),
+            last_sign_in_at: at(provider.last_sign_in_at),
+        }
+    }
 }
 
-/// A group there, and the group here that it stands for.
-#[derive(Serialize, Deserialize, JsonSchema, Clone)]
+/// What is decided about a provider; what is absent is as for a new one at the command line.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct ProviderRules {
+    /// The claim that lists a person’s groups.
+    group_claim: String,
+    /// Groups there, and the groups here that they stand for.
+    groups: Vec<GroupMapping>,
+    /// Groups there, and the roles in the console that they stand for.
+    roles: Vec<RoleMapping>,
+    /// When a stranger becomes somebody who is here already.
+    link: LinkRule,
+    /// Whether a stranger becomes somebody new.
+    create_people: bool,
+    /// Domains whose addresses may be linked or added; any when empty.
+    allowed_domains: Vec<String>,
+    /// Whether its word for several factors counts (`mfa` in `amr`).
+    trust_second_factor: bool,
+    /// Values of `acr` that count as several factors.
+    second_factor_acr: Vec<String>,
+    /// What to ask for besides `openid`.
+    scopes: Vec<String>,
+}
+
+/// A group there and one here.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct GroupPair {
+struct GroupMapping {
     there: String,
     here: String,
 }
 
-/// A group there, and the role in the console that it stands for.
-#[derive(Serialize, Deserialize, JsonSchema, Clone)]
+/// A group there and a role in the console.
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RolePair {
+struct RoleMapping {
     there: String,
-    role: ConsoleRole,
+    role: MappedRole,
 }
 
-fn groups_claim() -> String {
-    Rules::default().group_claim
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum MappedRole {
+    Auditor,
+    Admin,
 }
 
-fn usual_scopes() -> Vec<String> {
-    Rules::default().scopes
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum LinkRule {
+    /// When the provider has verified their address.
+    VerifiedEmail,
+    /// Never; they link themselves, or an administrator does.
+    Never,
 }
 
-/// What is decided about a provider.
-#[derive(Serialize, Deserialize, JsonSchema, Clone)]
-#[serde(deny_unknown_fields)]
-struct RulesShown {
-    #[serde(default)]
-    linked_by: LinkedBy,
-    /// Whether somebody who is not here yet gets an account.
-    #[serde(default)]
-    creates_people: bool,
-    /// Domains of the addresses that may be linked or added; any when empty.
-    #[serde(default)]
-    allowed_domains: Vec<String>,
-    #[serde(default)]
-    groups: Vec<GroupPair>,
-    #[serde(default)]
-    roles: Vec<RolePair>,
-    /// The claim that lists a person’s groups.
-    #[serde(default = "groups_claim")]
-    group_claim: String,
-    /// What to ask for besides `openid`.
-    #[serde(default = "usual_scopes")]
-    scopes: Vec<String>,
-    /// Whether its word for several factors counts.
-    #[serde(default)]
-    second_factor: bool,
-    /// Values of `acr` that count as several factors.
-    #[serde(default)]
-    second_factor_acr: Vec<String>,
-    /// Whether it may be at a private address.
-    #[serde(default)]
-    private_network: bool,
+impl Default for ProviderRules {
+    fn default() -> Self {
+        Self::of(&Rules::default())
+    }
 }
 
-impl RulesShown {
+impl ProviderRules {
     fn of(rules: &Rules) -> Self {
-        let role = |role: Role| if role == Role::Admin { ConsoleRole::Admin } else { ConsoleRole::Auditor };
-        let groups = rules.groups.iter();
-        let roles = rules.roles.iter();
+        let groups = rules.groups.iter().cloned().map(|(there, here)| GroupMapping { there, here });
+        let roles = rules.roles.iter().map(|(there, role)| RoleMapping {
+            there: there.clone(),
+            role: if *role == Role::Admin { MappedRole::Admin } else { MappedRole::Auditor },
+        });
         Self {
-            linked_by: match rules.linking {
-                Linking::VerifiedEmail => LinkedBy::VerifiedEmail,
-                Linking::Never => LinkedBy::Never,
-            },
-            creates_people: rules.creates_people,
-            allowed_domains: rules.allowed_domains.clone(),
-            groups: groups
-                .map(|(there, here)| GroupPair { there: there.clone(), here: here.clone() })
-                .collect(),
-            roles: roles.map(|(there, here)| RolePair { there: there.clone(), role: role(*here) }).collect(),
             group_claim: rules.group_claim.clone(),
-            scopes: rules.scopes.clone(),
-            second_factor: rules.second_factor,
+            groups: groups.collect(),
+            roles: roles.collect(),
+            link: match rules.linking {
+                Linking::VerifiedEmail => LinkRule::VerifiedEmail,
+                Linking::Never => LinkRule::Never,
+            },
+            create_people: rules.creates_people,
+            allowed_domains: rules.allowed_domains.clone(),
+            trust_second_factor: rules.second_factor,
             second_factor_acr: rules.second_factor_acr.clone(),
-            private_network: rules.private_network,
+            scopes: rules.scopes.clone(),
         }
     }
 
-    fn meant(self) -> Rules {
-        let role = |role: ConsoleRole| match role {
-            ConsoleRole::Admin => Role::Admin,
-            ConsoleRole::Auditor => Role::Auditor,
-        };
+    fn meant(self, private_network: bool) -> Rules {
+        let roles = self.roles.into_iter().map(|mapping| match mapping.role {
+            MappedRole::Auditor => (mapping.there, Role::Auditor),
+            MappedRole::Admin => (mapping.there, Role::Admin),
+        });
         Rules {
             group_claim: self.group_claim,
-            groups: self.groups.into_iter().map(|pair| (pair.there, pair.here)).collect(),
-            roles: self.roles.into_iter().map(|pair| (pair.there, role(pair.role))).collect(),
-            linking: match self.linked_by {
-                LinkedBy::VerifiedEmail => Linking::VerifiedEmail,
-                LinkedBy::Never => Linking::Never,
+            groups: self.groups.into_iter().map(|mapping| (mapping.there, mapping.here)).collect(),
+            roles: roles.collect(),
+            linking: match self.link {
+                LinkRule::VerifiedEmail => Linking::VerifiedEmail,
+                LinkRule::Never => Linking::Never,
             },
-            creates_people: self.creates_people,
+            creates_people: self.create_people,
             allowed_domains: self.allowed_domains,
-            second_factor: self.second_factor,
+            second_factor: self.trust_second_factor,
             second_factor_acr: self.second_factor_acr,
             scopes: self.scopes,
-            private_network: self.private_network,
+            private_network,
         }
     }
 }
@@ -208,67 +273,87 @@ impl RulesShown {
 /// A provider to be added.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ProviderToAdd {
-    /// Its short name, which becomes part of its addresses here.
+struct NewIdentityProvider {
+    /// Its short name: small letters, digits, hyphens.
     #[schemars(length(min = 1, max = 32))]
-    short_name: String,
+    id: String,
     /// Its name on the sign-in page.
-    #[schemars(length(min = 1, max = 255))]
     name: String,
     /// Its issuer identifier, exactly as it writes it.
-    #[schemars(length(max = 2048))]
+    #[schemars(length(max = 512))]
     issuer: String,
-    #[schemars(length(min = 1, max = 255))]
+    /// Who we are there.
     client_id: String,
-    #[schemars(length(min = 1, max = 1024))]
+    /// Our secret there.
     client_secret: String,
-    rules: RulesShown,
+    #[serde(default)]
+    rules: ProviderRules,
 }
 
-/// A provider. Its client secret is never shown.
-#[derive(Serialize, JsonSchema)]
-struct ProviderShown {
-    short_name: String,
-    name: String,
-    issuer: String,
-    client_id: String,
-    redirect_uri: String,
-    rules: RulesShown,
-    created_at: Moment,
-    disabled_at: Option<Moment>,
-    last_sign_in_at: Option<Moment>,
-}
-
-impl ProviderShown {
-    fn of(core: &Core, provider: &Provider) -> Self {
-        Self {
-            short_name: provider.id.to_string(),
-            name: provider.name.clone(),
-            issuer: provider.issuer.clone(),
-            client_id: provider.client_id.clone(),
-            redirect_uri: providers::redirect_uri(core, &provider.id),
-            rules: RulesShown::of(&provider.rules),
-            created_at: Moment(provider.created_at),
-            disabled_at: at(provider.disabled_at),
-            last_sign_in_at: at(provider.last_sign_in_at),
-        }
-    }
-}
-
-/// Off or on.
+/// What to change; what is absent stays. Rules are replaced as a whole.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Switch {
-    enabled: bool,
+struct ProviderChange {
+    /// Whether people can sign in through it.
+    enabled: Option<bool>,
+    rules: Option<ProviderRules>,
 }
 
 /// What a test found.
 #[derive(Serialize, JsonSchema)]
-struct Tested {
-    /// Its endpoints.
+struct ProviderTest {
+    /// Its endpoints by name.
     found: std::collections::BTreeMap<&'static str, String>,
     /// What will not work, or works less well than it could.
     warnings: Vec<String>,
+}
+
+/// The people who are linked.
+#[derive(Serialize, JsonSchema)]
+struct Links {
+    items: Vec<Link>,
+    /// How many there are.
+    total: i64,
+}
+
+/// A person who is linked.
+#[derive(Serialize, JsonSchema)]
+struct Link {
+    /// Their address here.
+    email: String,
+    /// Who they are there.
+    sub: String,
+    /// The address that the provider last named.
+    email_there: Option<String>,
+    last_sign_in_at: Option<Moment>,
+    /// When the provider last said that they are still somebody.
+    checked_at: Option<Moment>,
+    /// Whether it is asked again when an app refreshes.
+    checked_at_refresh: bool,
+}
+
+impl Link {
+    fn of(identity: &Identity, email: &str) -> Self {
+        Self {
+            email: email.to_owned(),
+            sub: identity.sub.clone(),
+            email_there: identity.email.clone(),
+            last_sign_in_at: at(identity.last_sign_in_at),
+            checked_at: at(identity.checked_at),
+            checked_at_refresh: identity.upstream.is_some(),
+        }
+    }
+}
+
+/// A link to be made.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewLink {
+    /// The person here.
+    #[schemars(length(max = 254))]
+    email: String,
+    /// Their `sub` at the provider.
+    sub: String,
 }
 
 async fn list(call: Call) -> Result<Answer, Problem> {
@@ -276,37 +361,64 @@ async fn list(call: Call) -> Result<Answer, Problem> {
     Answer::of(&all.iter().map(|one| ProviderShown::of(&call.core, one)).collect::<Vec<_>>())
 }
 
+async fn get(call: Call) -> Result<Answer, Problem> {
+    let found = providers::find(&call.core, call.part("id")).await?;
+    Answer::of(&ProviderShown::of(&call.core, &found))
+}
+
 async fn add(call: Call) -> Result<Answer, Problem> {
-    let wanted: ProviderToAdd = call.read()?;
+    let new: NewIdentityProvider = call.read()?;
     let new = NewProvider {
-        id: wanted.short_name,
-        name: wanted.name,
-        issuer: wanted.issuer,
-        client_id: wanted.client_id,
-        secret: Secret::new(wanted.client_secret),
-        rules: wanted.rules.meant(),
+        id: new.id,
+        name: new.name,
+        issuer: new.issuer,
+        client_id: new.client_id,
+        secret: Secret::new(new.client_secret),
+        rules: new.rules.meant(false),
     };
     let added = providers::add(&call.core, &call.caller, new).await?;
     Answer::of(&ProviderShown::of(&call.core, &added))
 }
 
-async fn get(call: Call) -> Result<Answer, Problem> {
-    let found = providers::find(&call.core, call.part("name")).await?;
-    Answer::of(&ProviderShown::of(&call.core, &found))
-}
-
-async fn switch(call: Call) -> Result<Answer, Problem> {
-    let wanted: Switch = call.read()?;
-    let done = providers::set_enabled(&call.core, &call.caller, call.part("name"), wanted.enabled).await?;
-    Answer::of(&ProviderShown::of(&call.core, &done))
+async fn change(call: Call) -> Result<Answer, Problem> {
+    let change: ProviderChange = call.read()?;
+    let (core, id) = (&call.core, call.part("id"));
+    let mut found = providers::find(core, id).await?;
+    if let Some(rules) = change.rules {
+        let rules = rules.meant(found.rules.private_network);
+        found = providers::set_rules(core, &call.caller, id, rules).await?;
+    }
+    if let Some(enabled) = change.enabled.filter(|enabled| *enabled != found.disabled_at.is_none()) {
+        found = providers::set_enabled(core, &call.caller, id, enabled).await?;
+    }
+    Answer::of(&ProviderShown::of(core, &found))
 }
 
 async fn remove(call: Call) -> Result<Answer, Problem> {
-    providers::remove(&call.core, &call.caller, call.part("name")).await?;
+    providers::remove(&call.core, &call.caller, call.part("id")).await?;
     Ok(Answer::NOTHING)
 }
 
 async fn test(call: Call) -> Result<Answer, Problem> {
-    let tested = providers::test(&call.core, call.part("name")).await?;
-    Answer::of(&Tested { found: tested.found.into_iter().collect(), warnings: tested.warnings })
+    let tested = providers::test(&call.core, call.part("id")).await?;
+    Answer::of(&ProviderTest { found: tested.found.into_iter().collect(), warnings: tested.warnings })
+}
+
+async fn links(call: Call) -> Result<Answer, Problem> {
+    let provider = providers::find(&call.core, call.part("id")).await?;
+    let (found, total) = providers::linked(&call.core, &provider.id, MOST).await?;
+    let items = found.iter().map(|(identity, email)| Link::of(identity, email)).collect();
+    Answer::of(&Links { items, total })
+}
+
+async fn link(call: Call) -> Result<Answer, Problem> {
+    let new: NewLink = call.read()?;
+    let made = providers::link(&call.core, &call.caller, call.part("id"), &new.email, &new.sub).await?;
+    Answer::of(&Link::of(&made, &new.email))
+}
+
+async fn unlink(call: Call) -> Result<Answer, Problem> {
+    let email = call.text("email").ok_or_else(|| Problem::bad("email is missing."))?;
+    providers::unlink(&call.core, &call.caller, call.part("id"), email).await?;
+    Ok(Answer::NOTHING)
 }

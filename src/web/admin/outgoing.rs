@@ -84,7 +84,7 @@ fn editors() -> Vec<Editor> {
     let authorization = || Input {
         name: "authorization",
         label: "What goes into Authorization, if anything",
-        entry: Entry::Secret,
+        entry: Entry::Secret(false),
     };
     let editor = |title, effect, kind: EndpointKind, inputs| Editor {
         title,
@@ -280,8 +280,11 @@ fn acts(one: &Endpoint) -> Vec<Act> {
         button,
         harm,
     };
-    let mut all =
-        vec![act("test", "Test it", "Sends one message now, and says what came of it.", "Test", false)];
+    let mut all = Vec::new();
+    if one.kind != EndpointKind::Stream {
+        let effect = "Sends one message now, and says what came of it.";
+        all.push(act("test", "Test it", effect, "Test", false));
+    }
     if one.disabled_at.is_some() || one.failures > 0 {
         all.push(act("enable", "Go on now", "What waits is tried at once.", "Go on", false));
     }

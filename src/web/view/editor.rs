@@ -37,8 +37,8 @@ pub struct Input {
 pub enum Entry {
     /// One line, and whether it must not be empty.
     Line(String, bool),
-    /// One line that is not shown while it is typed; it may be empty.
-    Secret,
+    /// A secret, which is never shown again, and whether it must not be empty.
+    Secret(bool),
     /// One of these: value, words, and whether it is the present one.
     Choice(Vec<(String, String, bool)>),
     /// Any of these, nothing where there is none: value, words, and whether it is ticked.

@@ -266,6 +266,11 @@ fn token(
         let token = format!("rt-{}", state.refresh_token);
         return (200, json!({ "access_token": "at", "token_type": "Bearer", "refresh_token": token }));
     }
+    if let Refreshes::Because(code) = state.refreshes
+        && !state.codes.contains_key(&form["code"])
+    {
+        return error(code);
+    }
     let Some((nonce, challenge)) = state.codes.remove(&form["code"]) else { return error("invalid_grant") };
     if URL_SAFE_NO_PAD.encode(Sha256::digest(&form["code_verifier"])) != challenge {
         return error("invalid_grant");
