@@ -68,6 +68,13 @@ const MANAGE: &str = "GET, PUT, DELETE";
 fn routes(config: &mut web::ServiceConfig) {
     let cors = || from_fn(cors::any_origin);
     config
+        // Routes are tried one after the other: what is asked for most comes first.
+        .service(
+            route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
+                .route(web::get().to(gateway::serve))
+                .route(web::post().to(gateway::serve))
+                .route(web::delete().to(gateway::serve)),
+        )
         .service(route("/jwks.json", Access::Public, READ).wrap(cors()).route(reading().to(jwks::jwks)))
         .service(route("/token", Access::Client, POST).wrap(cors()).route(web::post().to(token::post)))
         .service(route("/introspect", Access::Client, POST).route(web::post().to(introspect::post)))
@@ -168,12 +175,6 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(
             route("/account/security/recovery-codes", Access::Person, POST)
                 .route(web::post().to(security::recovery_codes)),
-        )
-        .service(
-            route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
-                .route(web::get().to(gateway::serve))
-                .route(web::post().to(gateway::serve))
-                .route(web::delete().to(gateway::serve)),
         )
         .configure(console_routes)
         .configure(api_routes)
