@@ -6,6 +6,7 @@ use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::seal::MasterKey;
 use crate::flow::core::Core;
+use crate::flow::ended::Ended;
 use crate::flow::failure::Fault;
 use crate::flow::live::{self, Live};
 use crate::flow::traffic::Traffic;
@@ -83,6 +84,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
         upstreams: Upstreams::default(),
         traffic: Traffic::default(),
+        ended: Ended::default(),
         outgoing_state: Mutex::default(),
         node: TokenId::new(now, rng.as_ref()).to_string(),
         policy,

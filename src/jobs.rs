@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
 use crate::flow::{
-    alerts, audit_chain, cut, give_back, inactivity, keys, live, outbox, signals, stream, sweep,
+    alerts, audit_chain, cut, ended, give_back, inactivity, keys, live, outbox, signals, stream, sweep,
 };
 use crate::types::policy::{
     CHANGE_POLL, CHECKPOINT_INTERVAL, INACTIVITY_INTERVAL, MAIL_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL,
@@ -60,6 +60,12 @@ pub fn start(core: &Arc<Core>) -> Jobs {
             WATCH_INTERVAL,
             "stream the audit log",
             |core| async move { stream::stream(&core).await },
+        ),
+        every(
+            core,
+            WATCH_INTERVAL,
+            "record ends of calls",
+            |core| async move { ended::write_down(&core).await },
         ),
         every(core, WATCH_INTERVAL, "give tokens back upstream", |core| async move {
             give_back::deliver(&core).await

@@ -11,6 +11,7 @@ use crate::app::{Parts, compose};
 use crate::config::{Config, ConfigError};
 use crate::flow::admin_api;
 use crate::flow::core::Core;
+use crate::flow::ended;
 use crate::flow::failure::Fault;
 use crate::flow::usage;
 use crate::jobs::{self, Jobs};
@@ -150,6 +151,9 @@ async fn until_stopped(
 ) -> std::io::Result<()> {
     let outcome = server.await;
     drop(jobs);
+    if let Err(cause) = ended::write_down(core).await {
+        tracing::warn!(%cause, "the ends of the last calls are not recorded");
+    }
     if let Err(cause) = usage::record(core, core.now()).await {
         tracing::warn!(%cause, "what was counted last is lost");
     }

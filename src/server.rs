@@ -70,6 +70,13 @@ const MANAGE: &str = "GET, PUT, DELETE";
 fn routes(config: &mut web::ServiceConfig) {
     let cors = || from_fn(cors::any_origin);
     config
+        // Routes are tried one after the other: what is asked for most comes first.
+        .service(
+            route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
+                .route(web::get().to(gateway::serve))
+                .route(web::post().to(gateway::serve))
+                .route(web::delete().to(gateway::serve)),
+        )
         .service(route("/jwks.json", Access::Public, READ).wrap(cors()).route(reading().to(jwks::jwks)))
         .service(route("/token", Access::Client, POST).wrap(cors()).route(web::post().to(token::post)))
         .service(route("/introspect", Access::Client, POST).route(web::post().to(introspect::post)))
@@ -172,12 +179,6 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(security::recovery_codes)),
         )
         .configure(connection_routes)
-        .service(
-            route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
-                .route(web::get().to(gateway::serve))
-                .route(web::post().to(gateway::serve))
-                .route(web::delete().to(gateway::serve)),
-        )
         .configure(console_routes)
         .configure(api_routes)
         .service(route("/static/{name}", Access::Public, READ).route(reading().to(assets::get)))

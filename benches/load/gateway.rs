@@ -12,7 +12,7 @@ use postern::flow::grant_tokens::{self, NewGrantToken};
 use postern::flow::resources::{self, NewResource};
 use postern::flow::vault::{self, NewCredential};
 use postern::types::key::SigningAlg;
-use postern::types::policy::CALLS_A_MINUTE;
+use postern::types::policy::{CALLS_A_MINUTE, CALLS_AT_ONCE};
 use postern::types::random::SystemRng;
 use postern::types::resource::ClientRule;
 use postern::types::secret::Secret;
@@ -28,6 +28,9 @@ use super::server::Installation;
 const TOKENS: usize = 400;
 /// Tools that the server lists.
 const TOOLS: usize = 500;
+
+/// Streams of the server behind the gateway, on which nothing ever comes.
+static LISTENING: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 
 /// A server behind the gateway, and tokens for it.
 #[derive(Clone)]
@@ -103,19 +106,27 @@ fn serve(mut stream: TcpStream) {
     let called = called.to_string();
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
-        let mut length = 0;
+        let (mut length, mut listens) = (0, false);
         loop {
             let mut line = String::new();
             match reader.read_line(&mut line) {
                 Ok(0) | Err(_) => return,
                 Ok(_) if line.trim().is_empty() => break,
-                Ok(_) => {}
+                Ok(_) => listens |= line.starts_with("GET "),
             }
             if let Some((name, value)) = line.split_once(':')
                 && name.eq_ignore_ascii_case("content-length")
             {
                 length = value.trim().parse().unwrap();
             }
+        }
+        if listens {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: open\n\n";
+            if stream.write_all(head.as_bytes()).is_ok() {
+                // It stays open for as long as the bench runs, and no thread waits for it.
+                LISTENING.lock().unwrap().push(stream);
+            }
+            return;
         }
         let mut body = vec![0; length];
         if reader.read_exact(&mut body).is_err() {
@@ -199,6 +210,27 @@ pub fn through(gate: &Gate, address: SocketAddr, clients: usize, tool: &'static 
     let one =
         || Box::new(Calls { gate: gate.clone(), tool, left: 0, request: Vec::new() }) as Box<dyn Worker>;
     std::iter::repeat_with(one).take(clients).collect()
+}
+
+/// Opens so many streams through the gateway, and waits until each has shown its first event; as long as what is returned
+/// lives, so do they.
+pub fn listen(gate: &Gate, address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    let tokens: Vec<String> = gate.tokens.lock().unwrap().drain(..count.div_ceil(CALLS_AT_ONCE)).collect();
+    let open = |token: &str| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("Accept", "text/event-stream"), ("Authorization", &*authorization)];
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(&request("GET", "/mcp/bench", &headers, "")).unwrap();
+        let (mut seen, mut part) = (Vec::new(), [0; 1024]);
+        while !seen.windows(6).any(|window| window == b": open") {
+            let read = stream.read(&mut part).expect("the first event of a stream");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
+            seen.extend_from_slice(&part[..read]);
+        }
+        stream
+    };
+    (0..count).map(|at| open(&tokens[at / CALLS_AT_ONCE])).collect()
 }
 
 /// Workers that call without it.

@@ -1,5 +1,5 @@
 //! Load over real loopback HTTP against the built binary, in a temporary folder, on the embedded database with full
-//! durability: `cargo bench --bench load -- [--seconds N] [--concurrency 1,16,64] [--flows a,b] [--binary FILE]`.
+//! durability: `cargo bench --bench load -- [--seconds N] [--concurrency 1,16,64] [--flows a,b] [--streams N] [--binary FILE]`.
 //!
 //! Printed for each flow: requests a second, latency, and the server's CPU time per request, which hardly depends on
 //! what else the machine does; beside it, how many ES256 signatures of this same run that is.
@@ -43,6 +43,8 @@ struct Options {
     seconds: f64,
     concurrency: Vec<usize>,
     flows: Vec<String>,
+    /// Streams that are opened through the gateway at the end, on which nothing comes. Two descriptors each, here and there.
+    streams: usize,
     binary: PathBuf,
 }
 
@@ -99,6 +101,15 @@ fn main() {
     }
     println!();
     println!("memory after load {:8.1} MiB, peak {:.1} MiB", memory(pid, "VmRSS"), memory(pid, "VmHWM"));
+    if options.streams > 0 {
+        let before = memory(pid, "VmRSS");
+        let streams = gateway::listen(&gate, installation.address, options.streams);
+        let cpu = measure::cpu_time(pid);
+        std::thread::sleep(Duration::from_secs(5));
+        let idle = (measure::cpu_time(pid) - cpu) / 5e4;
+        let each = (memory(pid, "VmRSS") - before) * 1024.0 / streams.len() as f64;
+        println!("{} idle streams: {each:.1} KiB each, {idle:.1} % of a core", streams.len());
+    }
 }
 
 fn ms(time: Duration) -> f64 {
@@ -110,6 +121,7 @@ fn options() -> Options {
         seconds: 3.0,
         concurrency: vec![1, 16, 64],
         flows: Vec::new(),
+        streams: 0,
         binary: PathBuf::from(env!("CARGO_BIN_EXE_postern")),
     };
     let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
@@ -121,6 +133,7 @@ fn options() -> Options {
                 options.concurrency = value.split(',').map(|n| n.parse().expect("a number")).collect();
             }
             "--flows" => options.flows = value.split(',').map(str::to_owned).collect(),
+            "--streams" => options.streams = value.parse().expect("a number"),
             "--binary" => options.binary = std::fs::canonicalize(value).expect("the binary"),
             other => panic!("unknown option {other}"),
         }

@@ -62,7 +62,7 @@ pub fn under_load(pid: u32, address: SocketAddr, workers: Vec<Box<dyn Worker>>, 
 }
 
 /// Microseconds of CPU that all threads of a process have used, those that have ended included (proc(5), `stat`).
-fn cpu_time(pid: u32) -> f64 {
+pub fn cpu_time(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the server runs");
     let (_, rest) = stat.rsplit_once(')').unwrap();
     let fields: Vec<&str> = rest.split_whitespace().collect();

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::ended::Ended;
 use super::failure::Fault;
 use super::live::{Live, View};
 use super::overview::Course;
@@ -70,6 +71,8 @@ pub struct Core {
     pub upstreams: Upstreams,
     /// What goes through the gateway now.
     pub traffic: Traffic,
+    /// Ends of calls that are not recorded yet.
+    pub ended: Ended,
     /// How what is sent stands.
     pub outgoing_state: Mutex<OutgoingState>,
     /// This node's name, for what one node does at a time.

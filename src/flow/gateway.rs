@@ -12,9 +12,11 @@ use url::Url;
 
 pub use super::call_approvals::{Decided, HeldBack, ask_for};
 use super::core::{Caller, Core};
+pub use super::ended::note as note_end;
 use super::failure::Fault;
 use super::hold::{self, is_cut};
 use super::introspect::status_index;
+use super::kept_lists::KeptLists;
 use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests, went_out};
 pub use crate::account::call::{Ask, Verdict};
@@ -49,6 +51,8 @@ pub struct Route {
     pub(super) credential: Option<SealedCredential>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
+    /// Its lists, as they were judged while all of the above is as it is.
+    lists: KeptLists,
 }
 
 impl Route {
@@ -58,6 +62,17 @@ impl Route {
         // The text decides: reading a number back may lose its last digit.
         self.definitions.get(name) == Some(definition)
             || self.tools.get(name).is_some_and(|tool| tool.seen == canonical(definition))
+    }
+
+    /// What a list that came for this caller became before; `id` is the request's, as JSON.
+    #[must_use]
+    pub fn known_list(&self, pass: &Pass, text: &[u8], id: &str) -> Option<String> {
+        self.lists.find((&pass.claims.scope, pass.tools.as_ref()), text, id)
+    }
+
+    /// Keeps what a list of which nothing was new became for this caller.
+    pub fn keep_list(&self, pass: &Pass, came: &[u8], went: &str, id: &str) {
+        self.lists.keep((&pass.claims.scope, pass.tools.as_ref()), came, went, id);
     }
 
     /// What is known here, by which what is asked for is decided.
@@ -122,6 +137,7 @@ pub(super) fn routes(
                 rules: ruled.remove(&resource.id).unwrap_or_default(),
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
+                lists: KeptLists::default(),
             };
             Some((resource.slug.clone()?, Arc::new(route)))
         })

@@ -52,10 +52,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let (Some(mut event), Ok(runtime)) = (self.event.take(), tokio::runtime::Handle::try_current())
-        else {
-            return;
-        };
+        let Some(mut event) = self.event.take() else { return };
         event.at = self.core.now();
         if let Some(detail) = event.detail.as_object_mut() {
             detail.insert("outcome".to_owned(), self.outcome.into());
@@ -64,12 +61,7 @@ impl Drop for Record {
             let took = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
             detail.insert("duration_us".to_owned(), took.into());
         }
-        let core = Arc::clone(&self.core);
-        runtime.spawn(async move {
-            if let Err(fault) = gateway::record(&core, event).await {
-                tracing::error!(cause = %fault, "the end of a call could not be recorded");
-            }
-        });
+        gateway::note_end(&self.core, event);
     }
 }
 
@@ -137,30 +129,48 @@ impl Call {
     /// What goes on of messages from the server: lists filtered, and the end of the call noted. `None` when nothing is
     /// different.
     async fn treat(&mut self, text: &[u8]) -> Option<String> {
+        let id = self.list_id();
+        if let Some(known) = id.as_ref().and_then(|id| self.route.known_list(&self.pass, text, id)) {
+            self.end("ok", 200);
+            return Some(known);
+        }
         let mut parsed: Value = serde_json::from_slice(text).ok()?;
-        let mut changed = false;
+        let (mut changed, mut all_known) = (false, parsed.is_object());
         let messages = match &mut parsed {
             Value::Array(all) => all.iter_mut().collect(),
             one => vec![one],
         };
         for message in messages {
             if let Some(definitions) = listing::tools_in(message) {
-                self.learn(definitions).await;
+                all_known &= !self.learn(definitions).await;
             }
             changed |= listing::filter(message, &self.pass, &self.route);
             if message.get("method").is_none() && message.get("id") == Some(self.id()) {
                 let outcome = outcome(message);
+                all_known &= outcome == "ok";
                 self.end(outcome, 200);
+            } else {
+                all_known = false;
             }
         }
-        changed.then(|| parsed.to_string())
+        let changed = changed.then(|| parsed.to_string());
+        if let (Some(went), Some(id), true) = (&changed, id, all_known) {
+            self.route.keep_list(&self.pass, text, went, &id);
+        }
+        changed
     }
 
-    /// Notes definitions that are new, and goes on with what is known then.
-    async fn learn(&mut self, definitions: &[Value]) {
+    /// The id of a request whose answer is a list, as JSON.
+    fn list_id(&self) -> Option<String> {
+        let message = self.message.as_ref().filter(|message| message.kind == Kind::Request)?;
+        message.method.ends_with("/list").then(|| message.id.to_string())
+    }
+
+    /// Notes definitions that are new, and goes on with what is known then; whether there were any.
+    async fn learn(&mut self, definitions: &[Value]) -> bool {
         let news = tools::news(&self.route, definitions);
         if news.is_empty() {
-            return;
+            return false;
         }
         // What could not be noted is not shown: the filter goes by what is known.
         if let Err(fault) = tools::note(&self.core, &self.caller, &self.route, news).await {
@@ -168,12 +178,13 @@ impl Call {
         } else if let Some(route) = gateway::find(&self.core, &self.slug) {
             self.route = route;
         }
+        true
     }
 
     fn scrub(&self, bytes: Bytes) -> Bytes {
         let Some(secret) = &self.secret else { return bytes };
         let secret = secret.expose();
-        let found = |bytes: &[u8]| bytes.windows(secret.len()).position(|window| window == secret);
+        let found = |bytes: &[u8]| memchr::memmem::find(bytes, secret);
         if secret.is_empty() || found(&bytes).is_none() {
             return bytes;
         }
@@ -205,6 +216,8 @@ fn outcome(message: &Value) -> &'static str {
 
 fn looks() -> Interval {
     let mut look = interval(STREAM_LOOK);
+    // Not at once: whoever begins has just been looked at.
+    look.reset();
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     look
 }

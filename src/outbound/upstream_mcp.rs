@@ -92,24 +92,32 @@ pub enum NoAnswer {
 #[derive(Clone)]
 pub struct Upstreams(Client);
 
+thread_local! {
+    /// The client of a thread that serves. What a connection brings is then read by the thread that waits for it; another
+    /// one would have to be woken for every answer.
+    static OWN: Option<Client> = client().ok();
+}
+
+fn client() -> reqwest::Result<Client> {
+    let source = Arc::new(SystemLookUp::default());
+    Client::builder()
+        .dns_resolver(Arc::new(VettedResolver { source, private_too: true }))
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(UPSTREAM_CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS)
+        .build()
+}
+
 impl Default for Upstreams {
     #[expect(
         clippy::expect_used,
         reason = "without its TLS set-up the program is broken at the start, not later"
     )]
     fn default() -> Self {
-        let source = Arc::new(SystemLookUp::default());
-        let client = Client::builder()
-            .dns_resolver(Arc::new(VettedResolver { source, private_too: true }))
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(UPSTREAM_CONNECT_TIMEOUT)
-            .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS)
-            .build()
-            .expect("the TLS set-up of the HTTP client is complete");
-        Self(client)
+        Self(client().expect("the TLS set-up of the HTTP client is complete"))
     }
 }
 
@@ -167,7 +175,8 @@ impl Upstreams {
         if let Some(UpstreamCredential { header, value }) = credential {
             headers.insert(header, value);
         }
-        let mut request = self.0.request(method, url.clone()).headers(headers);
+        let client = OWN.with(Clone::clone).unwrap_or_else(|| self.0.clone());
+        let mut request = client.request(method, url.clone()).headers(headers);
         if !forward.body.is_empty() {
             request = request.body(forward.body);
         }

@@ -66,7 +66,7 @@ pub(super) use prepared_update;
 
 /// Settings of every SQLite connection. FULL: a commit that was acknowledged survives a power cut.
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096;";
+     PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000;";
 
 /// Opens a SQLite file; the caller has decided by the URL's scheme that it is one.
 pub(super) fn open_sqlite(path: &str, read_only: bool) -> Result<AnyConnection, StoreError> {

@@ -72,6 +72,16 @@ fixed! {
     MAX_GRANT_TOKEN_TTL: Duration = Duration::from_secs(365 * 86_400);
     /// How often an open stream is looked at, beside whenever something was cut.
     STREAM_LOOK: Duration = Duration::from_millis(500);
+    /// Time in which ends of calls through the gateway are gathered, to be recorded together.
+    RECORDS_GATHER: Duration = Duration::from_millis(10);
+    /// Ends of calls that are recorded at once without waiting for more.
+    RECORDS_TOGETHER: usize = 256;
+    /// Ends of calls that are kept while the database takes none.
+    RECORDS_KEPT: usize = 50_000;
+    /// Lists of one server that are kept as they were judged.
+    KEPT_LISTS: usize = 8;
+    /// Largest list that is kept so, in bytes.
+    KEPT_LIST: usize = 1024 * 1024;
     /// Longest time a list that went through the gateway may be kept by a client.
     MAX_LIST_AGE: Duration = Duration::from_secs(60);
     /// Most rules about calls to one server behind the gateway.

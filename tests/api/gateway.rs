@@ -1,5 +1,6 @@
 //! `/mcp/{slug}`: who comes through, what of it, and what comes back.
 
+mod lists;
 mod rules;
 
 use std::time::Duration;
