@@ -452,6 +452,8 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
     .client_disconnect_timeout(Duration::from_secs(1))
     // A client that closes has gone: a call of its that runs through the gateway ends there too.
     .h1_allow_half_closed(false)
+    // An event of a stream goes out when it comes, and does not wait until the one before it was acknowledged.
+    .tcp_nodelay(true)
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_GRACE.as_secs())
     .disable_signals();
