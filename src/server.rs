@@ -24,7 +24,7 @@ use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN
 use crate::web::site::Site;
 use crate::web::{
     account, admin, assets, authorize, connections, consent, email, federation, home, invitation, login,
-    logout, passkeys, reset, second_step, security, setup,
+    logout, passkeys, reset, second_step, security, servers, setup,
 };
 use crate::wire::caller::From;
 
@@ -197,6 +197,7 @@ fn connection_routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(connections::ask))
                 .route(web::post().to(connections::go)),
         )
+        .service(route("/account/servers", Access::Person, READ).route(reading().to(servers::list)))
         .service(route("/account/connections", Access::Person, READ).route(reading().to(connections::list)))
         .service(
             route("/account/connections/remove", Access::Person, POST)

@@ -18,7 +18,8 @@ pub const fn usual(detector: Detector) -> Rule {
         Detector::RefreshReuse
         | Detector::CodeReplay
         | Detector::CopiedPasskey
-        | Detector::DocumentChange => (1, 60),
+        | Detector::DocumentChange
+        | Detector::WaitingCall => (1, 60),
         Detector::FailedSignIns => (10, 15),
         Detector::FailedSignInsFrom => (30, 15),
         Detector::MassRegistration => (20, 60),
@@ -61,6 +62,7 @@ pub const fn kinds(detector: Detector) -> &'static [AuditKind] {
         Detector::TwoNetworks => &[AuditKind::GrantMoved],
         Detector::TokenVolume | Detector::CallVolume => &[AuditKind::GrantBusy],
         Detector::LongIdle => &[AuditKind::GrantAwoke],
+        Detector::WaitingCall => &[AuditKind::CallApprovalAsked],
         Detector::Inactive => &[AuditKind::InactivityWarned],
     }
 }
@@ -79,7 +81,7 @@ pub const fn counted(detector: Detector) -> &'static str {
         Detector::WrongServer => "times",
         Detector::TwoNetworks => "changes of network",
         Detector::TokenVolume => "tokens",
-        Detector::CallVolume => "calls",
+        Detector::CallVolume | Detector::WaitingCall => "calls",
         Detector::LongIdle => "days without use",
         Detector::Inactive => "warnings",
     }
@@ -109,7 +111,8 @@ pub fn subject(detector: Detector, event: &AuditEvent) -> Option<Subject> {
         | Detector::TwoNetworks
         | Detector::TokenVolume
         | Detector::CallVolume
-        | Detector::LongIdle => event.grant_id.map(Subject::Grant),
+        | Detector::LongIdle
+        | Detector::WaitingCall => event.grant_id.map(Subject::Grant),
         Detector::Inactive => person().or_else(client),
         Detector::CodeReplay | Detector::FailedSignIns | Detector::CopiedPasskey => person(),
         Detector::FailedSignInsFrom | Detector::MassRegistration => address(),

@@ -152,6 +152,27 @@ pub fn verify(
     })
 }
 
+/// Adds what the userinfo endpoint says to what the ID token left out; an address and whether it is verified go together.
+/// `None` when it speaks of somebody else: then none of it may be used (OpenID Connect Core §5.3.2).
+#[must_use]
+pub fn completed(asserted: Asserted, said: &Map<String, Value>, group_claim: &str) -> Option<Asserted> {
+    if said.get("sub").and_then(Value::as_str) != Some(&asserted.sub) {
+        return None;
+    }
+    let (email, email_verified) = match asserted.email {
+        Some(email) => (Some(email), asserted.email_verified),
+        None => (text(said, "email"), said.get("email_verified") == Some(&Value::Bool(true))),
+    };
+    let groups = if asserted.groups.is_empty() { list(said, group_claim) } else { asserted.groups };
+    Some(Asserted {
+        email,
+        email_verified,
+        groups,
+        name: asserted.name.or_else(|| text(said, "name")),
+        ..asserted
+    })
+}
+
 fn text(claims: &Map<String, Value>, name: &str) -> Option<String> {
     claims.get(name)?.as_str().filter(|text| is_sensible(text)).map(str::to_owned)
 }

@@ -249,6 +249,21 @@ pub async fn come_back(
         Ok(asserted) => asserted,
         Err(error) => return Err(unproven(core, caller, &provider, &error.to_string()).await),
     };
+    let asked = given.access_token.as_ref().zip(metadata.userinfo_endpoint.as_deref());
+    let asserted = match asked.filter(|_| lacks(&provider, &asserted)) {
+        None => asserted,
+        Some((token, endpoint)) => {
+            let said = match core.providers.userinfo(&provider, endpoint, token).await {
+                Ok(said) => said,
+                // With half of what it knows, somebody would be let in as less than they are, or kept out.
+                Err(error) => return Err(unreachable(&provider, &error)),
+            };
+            match id_token::completed(asserted, &said, &provider.rules.group_claim) {
+                Some(asserted) => asserted,
+                None => return Err(unproven(core, caller, &provider, "userinfo of somebody else").await),
+            }
+        }
+    };
     let auth_time = auth_time(core, &outing, &asserted, now);
     if outing.anew && auth_time < outing.started {
         return Err(Denied::NotAnew);
@@ -275,6 +290,12 @@ pub async fn come_back(
     let elsewhere = Elsewhere { identity_id: identity.id, auth_time };
     let login = begin_session_from(core, caller, user, methods, replaces, elsewhere).await?;
     Ok(Returned::In(login, outing.resume))
+}
+
+/// Whether the ID token leaves out what is gone by here.
+fn lacks(provider: &Provider, asserted: &Asserted) -> bool {
+    let grouped = !(provider.rules.groups.is_empty() && provider.rules.roles.is_empty());
+    asserted.email.is_none() || (grouped && asserted.groups.is_empty())
 }
 
 async fn offered(core: &Core, id: &str) -> Result<Provider, Denied> {

@@ -6,6 +6,7 @@ use super::keys;
 use super::live;
 use super::people::OrderError;
 use super::upstream_auth;
+use crate::account::permission::permitted;
 use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, audit, clients, gateway, grants, resources};
@@ -20,6 +21,7 @@ use crate::types::resource::{ClientRule, GatewayRule, PassKind, Resource, Resour
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
 use crate::types::token::{Token, TokenKind};
+use crate::types::user::User;
 
 /// An MCP server to be added.
 #[derive(Clone, Debug)]
@@ -344,6 +346,18 @@ pub async fn find(core: &Core, uri: &str) -> Result<Resource, OrderError> {
     found.ok_or_else(|| {
         OrderError::NotFound(format!("there is no resource {uri}; see `postern resource list`"))
     })
+}
+
+/// The servers that a person may use, by name; the admin API is none of them.
+#[must_use]
+pub fn usable(core: &Core, person: &User) -> Vec<Resource> {
+    let own = ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).unwrap_or_default();
+    let view = core.live.view();
+    let all =
+        view.resources.iter().filter(|(key, resource)| **key != own && permitted(resource, person).at_all);
+    let mut all: Vec<Resource> = all.map(|(_, resource)| resource.clone()).collect();
+    all.sort_by(|one, other| one.name.cmp(&other.name));
+    all
 }
 
 /// Removes an MCP server: every approval and every token for it ends.

@@ -219,6 +219,26 @@ impl Fetcher {
         .await
     }
 
+    /// Fetches what is shown to whoever holds a token (RFC 6750 §2.1).
+    ///
+    /// # Errors
+    /// [`FetchError`]; no answer but 200 is a success.
+    pub(super) async fn fetch_as(&self, url: &str, token: &Secret<String>) -> Result<Vec<u8>, FetchError> {
+        let url = self.check(url)?;
+        let host = host_of(&url);
+        let request = self.client.request(Method::GET, url).header(ACCEPT, "application/json");
+        let request = request.bearer_auth(token.expose());
+        self.within(&host, async {
+            let response = self.send(request, &host).await?;
+            match response.status() {
+                StatusCode::OK => Ok(read(response, &host).await?.body),
+                status if status.is_redirection() => Err(FetchError::Redirect(status.as_u16())),
+                status => Err(FetchError::Status(status.as_u16())),
+            }
+        })
+        .await
+    }
+
     /// Fetches one document.
     ///
     /// # Errors

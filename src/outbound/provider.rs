@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moka::sync::Cache;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::fetch::{FetchError, Fetcher};
 use super::flight::Flights;
@@ -25,6 +25,9 @@ pub struct Metadata {
     pub token_endpoint: String,
     /// Where its keys are.
     pub jwks_uri: String,
+    /// Where it says more of somebody (OpenID Connect Core §5.3).
+    #[serde(default)]
+    pub userinfo_endpoint: Option<String>,
     /// The algorithms of its ID tokens.
     #[serde(default = "usual_algs")]
     pub id_token_signing_alg_values_supported: Vec<String>,
@@ -68,6 +71,8 @@ pub enum ProviderError {
 pub struct Given {
     /// The ID token.
     pub id_token: Option<String>,
+    /// The access token, for its userinfo endpoint.
+    pub access_token: Option<Secret<String>>,
     /// The refresh token.
     pub refresh_token: Option<Secret<String>>,
 }
@@ -152,7 +157,8 @@ impl Providers {
                 metadata.issuer, provider.issuer
             )));
         }
-        for endpoint in [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri] {
+        let named = [&metadata.authorization_endpoint, &metadata.token_endpoint, &metadata.jwks_uri];
+        for endpoint in named.into_iter().chain(&metadata.userinfo_endpoint) {
             self.is_secure(endpoint)?;
         }
         Ok(metadata)
@@ -179,6 +185,24 @@ impl Providers {
         now: Timestamp,
     ) -> Result<Arc<Value>, ProviderError> {
         Ok(self.way(provider).keys.keys(&metadata.jwks_uri, kid, now).await?)
+    }
+
+    /// What the provider says of somebody at its userinfo endpoint (OpenID Connect Core §5.3). Whether it is about the person
+    /// who signs in, its caller looks at.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn userinfo(
+        &self,
+        provider: &Provider,
+        endpoint: &str,
+        token: &Secret<String>,
+    ) -> Result<Map<String, Value>, ProviderError> {
+        let body = self.way(provider).fetcher.fetch_as(endpoint, token).await?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(claims)) => Ok(claims),
+            _ => Err(ProviderError::Unreadable),
+        }
     }
 
     /// Asks the token endpoint (RFC 6749 §3.2), proving who we are by the secret (§2.3.1).
@@ -218,6 +242,7 @@ impl Providers {
             }
             return Ok(Given {
                 id_token: member("id_token"),
+                access_token: member("access_token").map(Secret::new),
                 refresh_token: member("refresh_token").map(Secret::new),
             });
         }

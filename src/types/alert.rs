@@ -66,6 +66,8 @@ detectors! {
     CallVolume = "call-volume", "Far more calls than usual were made under one approval";
     /// Use after many days without.
     LongIdle = "long-idle", "An approval was used after a long time without use";
+    /// A call that a rule holds back until somebody has decided.
+    WaitingCall = "waiting-call", "A call waits for an administrator to decide";
     /// A person or an app that nothing is heard of.
     Inactive = "inactive", "Nothing is heard of a person or an app any more";
 }

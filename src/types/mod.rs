@@ -33,6 +33,7 @@ pub mod scope;
 pub mod secret;
 pub mod session;
 pub mod signal;
+pub mod snippet;
 pub mod tally;
 pub mod time;
 pub mod token;

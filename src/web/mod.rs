@@ -18,6 +18,7 @@ pub mod passkeys;
 pub mod reset;
 pub mod second_step;
 pub mod security;
+pub mod servers;
 pub mod setup;
 pub mod site;
 pub mod view;

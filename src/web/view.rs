@@ -18,6 +18,7 @@ mod plain;
 mod reset;
 mod second;
 mod security;
+mod servers;
 mod setup;
 
 pub use account::{Access, AccountPage, LastUse, Removed, Session};
@@ -34,6 +35,7 @@ pub use plain::{DonePage, HomePage, LinkPage, LoggedOutPage, LogoutPage, Outcome
 pub use reset::{AskProblem, ChooseProblem, ResetPage, ResetStage};
 pub use second::{EnrolPage, Picture, RecoveryPage, SecondPage, SecondProblem};
 pub use security::{EventLine, PasskeyLine, PasswordFault, SecurityDone, SecurityPage};
+pub use servers::{ServerLine, ServersPage};
 pub use setup::{SetupPage, SetupProblem};
 
 /// What every page has around its content. It carries nothing about a person.

@@ -1,5 +1,8 @@
 //! `/account`: browsers, permissions, password, history, and what others may not do there.
 
+use postern::flow::core::Caller;
+use postern::flow::roles::{self, Change};
+use postern::types::access_rule::{Holder, Who};
 use postern::types::audit::AuditKind;
 use serde_json::Value;
 
@@ -290,4 +293,26 @@ async fn without_a_session_there_is_nothing() {
         let page = stranger.send(stranger.request("POST", path).form(&[("csrf", "x")])).await;
         assert!(page.location().is_some_and(|to| to.contains("/login")), "{path}: {}", page.status);
     }
+}
+
+#[tokio::test]
+async fn the_servers_that_one_may_use_are_listed_with_what_a_client_is_told() {
+    let node = Node::start().await;
+    postern::flow::admin_api::ensure(&node.core).await.unwrap();
+    node.add_resource("https://closed.example/mcp", |new| "Closed shop".clone_into(&mut new.name)).await;
+    let caller = Caller::command_line();
+    let change = Change::Give(Holder { role: "reader".to_owned(), who: Who::Group("owners".to_owned()) });
+    roles::change(&node.core, &caller, "https://closed.example/mcp", change).await.unwrap();
+    let browser = Browser::signed_in(&node).await;
+    let page = browser.get("/account/servers").await;
+    let words = page.words();
+    assert!(
+        words.contains("claude mcp add --transport http team-notes https://notes.example/mcp"),
+        "{words}"
+    );
+    assert!(!words.contains("Closed shop") && !words.contains("/admin/api"), "{words}");
+    roles::set_groups(&node.core, &caller, EMAIL, vec!["owners".to_owned()]).await.unwrap();
+    assert!(browser.get("/account/servers").await.words().contains("Closed shop"));
+    let nobody = Browser::new(&node).get("/account/servers").await;
+    assert!(nobody.location().unwrap().contains("/login"));
 }

@@ -619,3 +619,43 @@ async fn an_administrator_links_anybody_and_orders_that_make_no_sense_are_refuse
         assert!(providers::add(&node.core, &caller, new(id, issuer)).await.is_err(), "{id} {issuer}");
     }
 }
+
+#[tokio::test]
+async fn what_the_token_leaves_out_is_asked_at_the_userinfo_endpoint() {
+    let rules = Rules { groups: vec![("dev".to_owned(), "developers".to_owned())], ..open() };
+    let (node, idp) = scene(rules).await;
+    let thin = json!({ "email": null, "email_verified": null, "name": null });
+    let said = json!({ "sub": "ana-there", "email": EMAIL, "email_verified": true, "groups": ["dev"] });
+    idp.says(&thin).tells(200, &said);
+    let browser = Browser::new(&node);
+    came_in(&browser.sign_in_at(&idp, "corp").await);
+    let ana = people::find(&node.core, EMAIL).await.unwrap();
+    assert!(ana.groups.iter().any(|group| group == "developers"), "{:?}", ana.groups);
+    let asked = idp.asked("/userinfo");
+    // What the token says is not asked for again, and not replaced by what is said elsewhere.
+    idp.says(&json!({ "groups": ["dev"] }))
+        .tells(200, &json!({ "sub": "ana-there", "email": "evil@example.com" }));
+    came_in(&Browser::new(&node).sign_in_at(&idp, "corp").await);
+    assert_eq!(idp.asked("/userinfo"), asked);
+}
+
+#[tokio::test]
+async fn userinfo_of_somebody_else_or_none_brings_nobody_in() {
+    let (node, idp) = scene(open()).await;
+    idp.says(&json!({ "email": null, "email_verified": null }));
+    for (said, status) in [
+        (json!({ "sub": "somebody-else", "email": EMAIL, "email_verified": true }), 502),
+        (json!({ "email": EMAIL, "email_verified": true }), 502),
+        (json!([EMAIL]), 503),
+        // Its word about an address that it has not verified links nobody.
+        (json!({ "sub": "ana-there", "email": EMAIL, "email_verified": "true" }), 403),
+    ] {
+        idp.tells(200, &said);
+        let browser = Browser::new(&node);
+        let page = browser.sign_in_at(&idp, "corp").await;
+        stayed_out(&browser, &page, status);
+    }
+    idp.tells(500, &Value::Null);
+    let browser = Browser::new(&node);
+    stayed_out(&browser, &browser.sign_in_at(&idp, "corp").await, 503);
+}

@@ -60,9 +60,19 @@ test('it lists every app in one sentence, with what it may do, since when and un
   await visitor.look('account');
 });
 
+test('the servers that one may use, and what each client is told', async () => {
+  await visitor.open(`${postern.issuer}/account`);
+  await visitor.press('Servers', { role: 'link' });
+  assert.equal(await visitor.heading(), 'Servers');
+  await visitor.page.getByText('Claude Code').first().click();
+  assert.match(await visitor.text(), /claude mcp add --transport http notes /);
+  await visitor.look('account-your-servers');
+  await visitor.open(`${postern.issuer}/account`);
+});
+
 test('the keyboard goes through it in the order that the eye does', async () => {
   const stops = await visitor.tabStops();
-  assert.deepEqual(stops.slice(0, 5), ['Skip to content', 'Postern', 'Your access', 'Sign-in and security', 'Sign out']);
+  assert.deepEqual(stops.slice(0, 6), ['Skip to content', 'Postern', 'Your access', 'Servers', 'Sign-in and security', 'Sign out']);
   assert.equal(stops.filter(stop => /^Remove the access of .* to Notes$/.test(stop)).length, 2, stops.join(' | '));
 });
 

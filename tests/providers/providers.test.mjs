@@ -357,12 +357,14 @@ describe('a provider that says who somebody is at its userinfo endpoint alone', 
   });
   after(() => thin?.stop());
 
-  test('brings in whom an administrator has linked, and nobody else', async () => {
+  test('is asked there, and links by the address that it has verified', async () => {
     await addsLocally('mo@example.com');
     const mo = thin.hire('mo-1', { email: 'mo@example.com' });
-    await isRefused(await comesThrough(mo, 'thin', thin), 403, /no account here that belongs to that sign-in/);
-    await postern.cli(['idp', 'link', 'thin', 'mo@example.com', '--sub', 'mo-1']);
     await isIn(await comesThrough(mo, 'thin', thin), 'mo@example.com');
+    assert.equal(part(thin.tokens.at(-1).idToken, 1).email, undefined);
+    const pat = thin.hire('pat-1', { email: 'pat@example.com', email_verified: false });
+    await addsLocally('pat@example.com');
+    await isRefused(await comesThrough(pat, 'thin', thin), 403, /no account here that belongs to that sign-in/);
   });
 });
 

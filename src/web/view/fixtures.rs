@@ -49,7 +49,23 @@ fn connections() -> Vec<(&'static str, String)> {
     };
     let day = || Some(day("2026-11-21", "21 November 2026"));
     let places = vec![place("Mail", day(), None), place("Tasks", day(), day()), place("Wiki", None, None)];
+    let servers = ServersPage {
+        shell: shell(),
+        csrf: "csrf-value".into(),
+        email: "ada@example.com".into(),
+        name: None,
+        administers: true,
+        connects: false,
+        servers: vec![],
+    };
+    let line = ServerLine {
+        name: "Notes".into(),
+        url: "https://mcp.example.com/notes".into(),
+        snippets: vec![("Claude Code", "In a terminal", "claude mcp add --transport http notes URL".into())],
+    };
     vec![
+        ("servers-none", html(&servers)),
+        ("servers", html(&ServersPage { servers: vec![line], ..servers })),
         ("connect", show(ask(None, Some("/t1/authorize?continue=x"), false))),
         ("connect-anew", show(ask(day(), None, true))),
         ("connect-done", show(ConnectStage::Done { server: "Mail".into() })),

@@ -1,9 +1,11 @@
 //! Rules about calls, calls that wait for somebody, and what else is set for a server behind the gateway.
 
+use postern::flow::alerts;
 use postern::flow::call_approvals::{self, Shown};
 use postern::flow::call_rules::{self, NewRule};
 use postern::flow::explain::{self, Question};
 use postern::flow::resources::{self, GatewayChange, ResourceChange};
+use postern::types::alert::Detector;
 use postern::types::call_approval::Stage;
 use postern::types::call_rule::{CallRule, Effect, Subject};
 use postern::types::policy::{CALL_APPROVAL_USE, CALL_APPROVAL_WAIT, CALL_APPROVALS_OPEN};
@@ -372,4 +374,23 @@ async fn an_administrator_makes_rules_and_decides_about_calls_in_the_console() {
     for path in ["/admin/calls", &third, &why] {
         assert_eq!(member.get(path).await.status, 403, "{path}");
     }
+}
+
+#[actix_web::test]
+async fn administrators_are_alerted_to_a_call_that_waits() {
+    let world = world().await;
+    let core = &world.node.core;
+    let token = world.token("notes:read notes:write").await;
+    world.list(&token).await;
+    world.rule(Effect::Ask, Subject::Class(ToolClass::Write), &[]).await;
+    alerts::watch(core).await.unwrap();
+    for _ in 0..3 {
+        world.send(&token, &with("add", json!({"to": "a secret place"}))).await;
+    }
+    world.node.advance(1).await;
+    alerts::watch(core).await.unwrap();
+    let found = alerts::list(core, true).await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((found[0].detector, found[0].finding.count), (Detector::WaitingCall, 1), "asked once");
+    assert!(!world.node.database().holds("a secret place"));
 }

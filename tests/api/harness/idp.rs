@@ -58,6 +58,8 @@ struct State {
     metadata: Map<String, Value>,
     gives_refresh: bool,
     seen: Vec<String>,
+    /// What its userinfo endpoint answers, where it has one.
+    userinfo: Option<(u16, Value)>,
 }
 
 /// The provider. Its thread ends with the test.
@@ -81,6 +83,7 @@ impl Idp {
             metadata: Map::new(),
             gives_refresh: true,
             seen: Vec::new(),
+            userinfo: None,
         }));
         let keys = Arc::new((key(), key()));
         let (shared, base, clock) = (Arc::clone(&state), issuer.clone(), clock.clone());
@@ -110,6 +113,12 @@ impl Idp {
 
     pub fn gives_no_refresh_token(&self) {
         self.state.lock().unwrap().gives_refresh = false;
+    }
+
+    /// It has a userinfo endpoint from now on, which answers this.
+    pub fn tells(&self, status: u16, claims: &Value) -> &Self {
+        self.state.lock().unwrap().userinfo = Some((status, claims.clone()));
+        self
     }
 
     /// What its metadata says beside and instead of the usual.
@@ -223,10 +232,14 @@ fn answer(mut stream: TcpStream, issuer: &str, state: &Mutex<State>, keys: &(Jwk
                 "scopes_supported": ["openid", "email", "offline_access"],
                 "authorization_response_iss_parameter_supported": true,
             });
+            if state.userinfo.is_some() {
+                metadata["userinfo_endpoint"] = json!(format!("{issuer}/userinfo"));
+            }
             metadata.as_object_mut().unwrap().extend(state.metadata.clone());
             (200, metadata)
         }
         "/jwks" => (200, json!({ "keys": [published(&keys.0)] })),
+        "/userinfo" if authorization == "Bearer at" => state.userinfo.clone().unwrap(),
         "/token" => token(&mut state, &body, &authorization, issuer, keys, clock),
         _ => (404, Value::Null),
     };
