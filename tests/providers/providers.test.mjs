@@ -127,7 +127,7 @@ describe('the provider as the administrator sees it', () => {
       { input: 'not the secret' },
     );
     const { warnings } = await postern.cli(['idp', 'test', 'mistyped']);
-    assert.deepEqual(warnings, ['it does not take our client id and secret: it refuses: invalid_client']);
+    assert.deepEqual(warnings, ['it does not take our client id and secret: invalid_client']);
     await postern.cli(['idp', 'remove', 'mistyped']);
   });
 });
