@@ -6,8 +6,9 @@ use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::gateway::{self, Pass, Route};
 use super::people::OrderError;
-use crate::storage::{StoreError, Tx, audit, call_approvals as rows, clients, resources, users};
-use crate::types::audit::AuditKind;
+use crate::storage::{StoreError, Tx, alerts, audit, call_approvals as rows, clients, resources, users};
+use crate::types::alert::{Detector, Subject};
+use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_approval::{CallApproval, Stage};
 use crate::types::id::{CallApprovalId, CallRuleId, UserId};
 use crate::types::policy::{CALL_APPROVAL_USE, CALL_APPROVAL_WAIT, CALL_APPROVALS_OPEN};
@@ -199,7 +200,8 @@ pub async fn count_waiting(core: &Core) -> Result<i64, Fault> {
 }
 
 /// Decides about a call that waits. What is allowed can be made once, within [`CALL_APPROVAL_USE`]; what is refused stays so for
-/// [`CALL_APPROVAL_WAIT`].
+/// [`CALL_APPROVAL_WAIT`]. The last decision under an approval closes the alert that asked for it, so that the next call that
+/// waits is told again.
 ///
 /// # Errors
 /// See [`OrderError`].
@@ -218,12 +220,14 @@ pub async fn decide(core: &Core, caller: &Caller, id: &str, allow: bool) -> Resu
     });
     let until = now.plus(if allow { CALL_APPROVAL_USE } else { CALL_APPROVAL_WAIT });
     let (id, by) = (known.approval.id, caller.by.clone());
+    let noted = core.event(AuditKind::AlertAcknowledged, caller, now);
     let done = core
         .store
         .write(move |tx| {
             let done = rows::decide(tx, id, allow, by.as_deref(), until, now)?;
-            if done.is_some() {
+            if let Some(decided) = &done {
                 audit::append(tx, &event)?;
+                close_alert(tx, decided, &noted)?;
             }
             Ok(done)
         })
@@ -235,4 +239,22 @@ pub async fn decide(core: &Core, caller: &Caller, id: &str, allow: bool) -> Resu
         )));
     };
     Ok(Shown { stage: approval.stage(now), approval, ..known })
+}
+
+/// Takes note of the alert about calls that wait under this approval, when none does any more.
+fn close_alert(tx: &mut Tx<'_>, decided: &CallApproval, noted: &AuditEvent) -> Result<(), StoreError> {
+    let (grant, now) = (decided.grant_id, noted.at);
+    if rows::waiting_under(tx, grant, now)? > 0 {
+        return Ok(());
+    }
+    let newest = alerts::newest(tx, Detector::WaitingCall, &Subject::Grant(grant))?;
+    let Some(open) = newest.filter(|alert| alert.acknowledged_at.is_none()) else { return Ok(()) };
+    let by = decided.decided_by.as_deref().unwrap_or("whoever decided");
+    if alerts::acknowledge(tx, open.id, by, now)? {
+        let mut event = noted.clone();
+        event.grant_id = Some(grant);
+        event.detail = json!({ "alert": open.id.to_string(), "by": by });
+        audit::append(tx, &event)?;
+    }
+    Ok(())
 }

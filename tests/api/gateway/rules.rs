@@ -393,4 +393,13 @@ async fn administrators_are_alerted_to_a_call_that_waits() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].detector, found[0].finding.count), (Detector::WaitingCall, 1), "asked once");
     assert!(!world.node.database().holds("a secret place"));
+    // It closes with the last decision, and the next call that waits is told again.
+    let first = world.waiting().await[0].approval.id.to_string();
+    world.decide(&first, true).await.unwrap();
+    assert_eq!(alerts::list(core, true).await.unwrap(), []);
+    assert_eq!(world.records(AuditKind::AlertAcknowledged).await.len(), 1);
+    world.node.advance(1).await;
+    world.send(&token, &with("add", json!({"to": "another place"}))).await;
+    alerts::watch(core).await.unwrap();
+    assert_eq!(alerts::list(core, true).await.unwrap().len(), 1, "told again");
 }
