@@ -116,7 +116,12 @@ pub fn subject(detector: Detector, event: &AuditEvent) -> Option<Subject> {
         Detector::Inactive => person().or_else(client),
         Detector::CodeReplay | Detector::FailedSignIns | Detector::CopiedPasskey => person(),
         Detector::FailedSignInsFrom | Detector::MassRegistration => address(),
-        Detector::ConsentBurst | Detector::ManyDenials => client(),
+        // Who has yet to connect a server, or meets one in trouble, is refused by nobody's decision.
+        Detector::ManyDenials => {
+            let rule = event.detail.get("rule").and_then(serde_json::Value::as_str);
+            if matches!(rule, Some("connection_required" | "upstream_token")) { None } else { client() }
+        }
+        Detector::ConsentBurst => client(),
         // The first version is no change.
         Detector::DocumentChange => {
             event.detail.get("version").and_then(serde_json::Value::as_i64).filter(|version| *version > 1)?;

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
+use super::federation::random;
 use super::gateway::{self, Route};
 use super::give_back;
 use super::live;
@@ -198,13 +199,11 @@ pub async fn depart(
     if resume.len() > MAX_CONTINUE || browser.is_empty() {
         return Err(Denied::Stale);
     }
-    let mut random = [0; 32];
-    core.rng.fill(&mut random);
     let outing = Outing {
         resource: auth.resource_id,
         slug: slug.to_owned(),
         way: auth.created_at,
-        verifier: URL_SAFE_NO_PAD.encode(random),
+        verifier: random(core),
         browser,
         person: person.user.id,
         session: person.session.id,

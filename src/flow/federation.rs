@@ -498,7 +498,7 @@ async fn fit(
     Ok(user)
 }
 
-fn random(core: &Core) -> String {
+pub(super) fn random(core: &Core) -> String {
     let mut bytes = [0u8; 32];
     core.rng.fill(&mut bytes);
     URL_SAFE_NO_PAD.encode(bytes)

@@ -12,6 +12,7 @@ use crate::outbound::authorization_server::ServerError;
 use crate::storage::connections::{self, Pending};
 use crate::storage::{audit, users};
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::duration::doubling;
 use crate::types::id::{ResourceId, TokenId, UserId};
 use crate::types::policy::{
     GIVE_BACK_BATCH, GIVE_BACK_FIRST_WAIT, GIVE_BACK_GIVE_UP, GIVE_BACK_LEASE, GIVE_BACK_LONGEST_WAIT,
@@ -155,18 +156,15 @@ pub async fn deliver(core: &Core) -> Result<(), Fault> {
     let now = core.now();
     let due = core.store.lookup(move |tx| connections::due(tx, now, GIVE_BACK_BATCH)).await?;
     for pending in due {
-        let until = now.plus(wait_after(pending.attempts).max(GIVE_BACK_LEASE));
+        let until = now.plus(
+            doubling(GIVE_BACK_FIRST_WAIT, GIVE_BACK_LONGEST_WAIT, pending.attempts).max(GIVE_BACK_LEASE),
+        );
         let taken = pending.clone();
         if core.store.write(move |tx| connections::take_on(tx, &taken, until)).await? {
             attempt(core, pending, now).await?;
         }
     }
     Ok(())
-}
-
-fn wait_after(attempts: i64) -> std::time::Duration {
-    let doubled = u32::try_from(attempts.clamp(0, 16)).unwrap_or(16);
-    GIVE_BACK_FIRST_WAIT.saturating_mul(1 << doubled).min(GIVE_BACK_LONGEST_WAIT)
 }
 
 async fn attempt(core: &Core, pending: Pending, now: Timestamp) -> Result<(), Fault> {

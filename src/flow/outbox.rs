@@ -12,6 +12,7 @@ use super::reset::{self, Asked};
 use crate::outbound::mail::MailError;
 use crate::storage::{StoreError, Tx, audit, outbox, throttles};
 use crate::types::audit::AuditKind;
+use crate::types::duration::doubling;
 use crate::types::id::{MailId, UserId};
 use crate::types::mail::{Letter, Waiting};
 use crate::types::policy::{
@@ -188,8 +189,7 @@ async fn give_up(core: &Core, mail: &Waiting, until: Timestamp, why: &str) -> Re
 
 /// How long to wait after this many tries that failed before.
 fn wait_after(failed: i64) -> Duration {
-    let doubled = 1u32.checked_shl(u32::try_from(failed).unwrap_or(31)).unwrap_or(u32::MAX);
-    MAIL_FIRST_WAIT.saturating_mul(doubled).min(MAIL_LONGEST_WAIT)
+    doubling(MAIL_FIRST_WAIT, MAIL_LONGEST_WAIT, failed)
 }
 
 #[cfg(test)]

@@ -191,9 +191,7 @@ impl Envelope {
 
     /// A message without the answer to what the gateway asked: that is not for the server. `None` when there is none in it.
     pub(super) fn without_own_input(body: &[u8]) -> Option<Vec<u8>> {
-        if !body.windows(OWN_INPUT.len()).any(|window| window == OWN_INPUT.as_bytes()) {
-            return None;
-        }
+        memchr::memmem::find(body, OWN_INPUT.as_bytes())?;
         let mut message = strict::read(body).ok()?;
         let params = message.get_mut("params")?.as_object_mut()?;
         let inputs = params.get_mut("inputResponses")?.as_object_mut()?;

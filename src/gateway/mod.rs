@@ -170,7 +170,8 @@ impl Arrived {
                 return answer::plain(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text);
             }
         };
-        let body = Envelope::without_own_input(&body).map_or(body, Bytes::from);
+        let asks = self.route.auth.is_some();
+        let body = asks.then(|| Envelope::without_own_input(&body)).flatten().map_or(body, Bytes::from);
         let message = match Envelope::read(&body) {
             Ok(message) => message,
             Err(bad) => return answer::bad(&bad),

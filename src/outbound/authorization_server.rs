@@ -48,12 +48,7 @@ impl ServerMetadata {
     /// How a client with a secret proves itself there: by Basic unless it knows only the other way.
     #[must_use]
     pub fn proof(&self) -> ProvesBy {
-        let says = |name: &str| self.token_endpoint_auth_methods_supported.iter().any(|one| one == name);
-        if says("client_secret_post") && !says("client_secret_basic") {
-            ProvesBy::ClientSecretPost
-        } else {
-            ProvesBy::ClientSecretBasic
-        }
+        proof_among(&self.token_endpoint_auth_methods_supported)
     }
 }
 
@@ -283,36 +278,45 @@ impl AuthorizationServers {
         secret: Option<&Secret<String>>,
         form: &[(&str, &str)],
     ) -> Result<(u16, Vec<u8>), FetchError> {
-        let (body, basic) = proven(settings, secret, form);
+        let (body, basic) = proven(&settings.client_id, (settings.proves_by, secret), form);
         self.way(settings.private_network).post_form(endpoint, body, basic).await
     }
 }
 
-/// A form, and the header beside it, by which the gateway proves itself.
-fn proven(
-    settings: &AuthSettings,
-    secret: Option<&Secret<String>>,
+/// A form, and the header beside it, by which a client of ours proves itself (RFC 6749 §2.3.1).
+pub(super) fn proven(
+    client_id: &str,
+    (proves_by, secret): (ProvesBy, Option<&Secret<String>>),
     form: &[(&str, &str)],
 ) -> (String, Option<(String, Secret<String>)>) {
     let mut body = url::form_urlencoded::Serializer::new(String::new());
     body.extend_pairs(form);
     let mut basic = None;
-    match (settings.proves_by, secret) {
+    match (proves_by, secret) {
         (ProvesBy::ClientSecretBasic, Some(secret)) => {
-            // RFC 6749 §2.3.1: each is form-encoded before the two are joined.
+            // Each is form-encoded before the two are joined.
             let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-            let pair: (String, Secret<String>) =
-                (encoded(&settings.client_id), Secret::new(encoded(secret.expose())));
+            let pair: (String, Secret<String>) = (encoded(client_id), Secret::new(encoded(secret.expose())));
             basic = Some(pair);
         }
         (ProvesBy::ClientSecretPost, Some(secret)) => {
-            body.append_pair("client_id", &settings.client_id).append_pair("client_secret", secret.expose());
+            body.append_pair("client_id", client_id).append_pair("client_secret", secret.expose());
         }
         _ => {
-            body.append_pair("client_id", &settings.client_id);
+            body.append_pair("client_id", client_id);
         }
     }
     (body.finish(), basic)
+}
+
+/// How a client with a secret proves itself where these ways are known: by Basic unless only the other way is.
+pub(super) fn proof_among(methods: &[String]) -> ProvesBy {
+    let says = |name: &str| methods.iter().any(|one| one == name);
+    if says("client_secret_post") && !says("client_secret_basic") {
+        ProvesBy::ClientSecretPost
+    } else {
+        ProvesBy::ClientSecretBasic
+    }
 }
 
 /// What stands in the metadata document of the gateway as a client, and in its registration.

@@ -6,6 +6,7 @@ use moka::sync::Cache;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::authorization_server::{proof_among, proven};
 use super::fetch::{FetchError, Fetcher};
 use super::flight::Flights;
 use super::key_set::{KeySetError, KeySets};
@@ -216,23 +217,9 @@ impl Providers {
         secret: &Secret<String>,
         form: &[(&str, &str)],
     ) -> Result<Given, ProviderError> {
-        let methods = &metadata.token_endpoint_auth_methods_supported;
-        let says = |name: &str| methods.iter().any(|method| method == name);
-        let in_body = says("client_secret_post") && !says("client_secret_basic");
-        let mut body = url::form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
-        let mut basic = None;
-        if in_body {
-            body.append_pair("client_id", &provider.client_id).append_pair("client_secret", secret.expose());
-        } else {
-            // RFC 6749 §2.3.1: each is form-encoded before the two are joined.
-            let encoded = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
-            let pair: (String, Secret<String>) =
-                (encoded(&provider.client_id), Secret::new(encoded(secret.expose())));
-            basic = Some(pair);
-        }
-        let sent =
-            self.way(provider).fetcher.post_form(&metadata.token_endpoint, body.finish(), basic).await?;
+        let proves_by = proof_among(&metadata.token_endpoint_auth_methods_supported);
+        let (body, basic) = proven(&provider.client_id, (proves_by, Some(secret)), form);
+        let sent = self.way(provider).fetcher.post_form(&metadata.token_endpoint, body, basic).await?;
         let (status, body) = sent;
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         if status == 200 {

@@ -49,6 +49,13 @@ pub fn in_words(span: Duration) -> String {
     format!("{seconds} second{}", if seconds == 1 { "" } else { "s" })
 }
 
+/// How long to wait after this many tries that failed before: `first`, then twice as long each time, up to `longest`.
+#[must_use]
+pub fn doubling(first: Duration, longest: Duration, failed: i64) -> Duration {
+    let doubled = 1u32.checked_shl(u32::try_from(failed).unwrap_or(31)).unwrap_or(u32::MAX);
+    first.saturating_mul(doubled).min(longest)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
