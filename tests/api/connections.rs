@@ -9,7 +9,7 @@ use postern::flow::cut::By;
 use postern::flow::grant_tokens::{self, NewGrantToken};
 use postern::flow::people::OrderError;
 use postern::flow::upstream_auth::{self, NewAuth};
-use postern::flow::{connections, erase, give_back, offboard, people, resources, vault};
+use postern::flow::{alerts, connections, erase, give_back, offboard, people, resources, vault};
 use postern::types::audit::AuditKind;
 use postern::types::secret::Secret;
 use postern::types::upstream_auth::{AuthKind, AuthSettings};
@@ -226,6 +226,14 @@ async fn whoever_has_not_connected_is_told_where_and_nothing_goes_out() {
         1,
         "only the set-up has looked"
     );
+    // However often it is tried, that is no attack.
+    alerts::watch(&world.node.core).await.unwrap();
+    for _ in 0..12 {
+        wants_a_link(&world.call(&token).await);
+    }
+    world.node.advance(1).await;
+    alerts::watch(&world.node.core).await.unwrap();
+    assert_eq!(alerts::list(&world.node.core, true).await.unwrap(), []);
     // The link is somebody's: another person who opens it is not connected by it.
     let bob = world.browser(BOB).await;
     let page = bob.get(&link).await;
