@@ -9,6 +9,7 @@ use crate::flow::core::Core;
 use crate::flow::ended::Ended;
 use crate::flow::failure::Fault;
 use crate::flow::live::{self, Live};
+use crate::flow::stdio::{Place, Stdio};
 use crate::flow::traffic::Traffic;
 use crate::flow::{keys, register::RegistrationLimiter};
 use crate::outbound::authorization_server::AuthorizationServers;
@@ -24,7 +25,7 @@ use crate::types::audit_chain::AuditKey;
 use crate::types::id::TokenId;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{
-    MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy,
+    MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy, STANDINGS,
     STATUS_LISTS, UPSTREAM_TOKENS, VERIFIED_TOKENS,
 };
 use crate::types::random::Rng;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The key under which secrets are sealed.
     pub master: MasterKey,
+    /// Where servers over stdio run.
+    pub stdio: Place,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -57,7 +60,7 @@ pub fn audit_key(master: &MasterKey) -> AuditKey {
 /// # Errors
 /// A database that cannot be opened, or keys that the master key does not open.
 pub async fn compose(parts: Parts) -> Result<Core, Fault> {
-    let Parts { database, policy, master, clock, rng } = parts;
+    let Parts { database, policy, master, stdio, clock, rng } = parts;
     let (store, ran) = Store::open(&database, audit_key(&master))?;
     for name in ran {
         tracing::info!(migration = name, "schema brought up to date");
@@ -80,9 +83,11 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         providers: Providers::new(policy.allow_private_networks),
         authorization_servers: AuthorizationServers::new(policy.allow_private_networks),
         upstream_tokens: moka::sync::Cache::new(UPSTREAM_TOKENS),
+        standings: moka::sync::Cache::new(STANDINGS),
         outgoing,
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
         upstreams: Upstreams::default(),
+        stdio: Stdio::new(stdio, TokenId::new(now, rng.as_ref()).to_string()),
         traffic: Traffic::default(),
         ended: Ended::default(),
         outgoing_state: Mutex::default(),

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::flow::core::Core;
 use crate::flow::failure::Fault;
 use crate::flow::{
-    alerts, audit_chain, cut, ended, give_back, inactivity, keys, live, outbox, signals, stream, sweep,
+    alerts, audit_chain, cut, ended, give_back, inactivity, keys, live, outbox, signals, stdio, stream, sweep,
 };
 use crate::types::policy::{
     CHANGE_POLL, CHECKPOINT_INTERVAL, INACTIVITY_INTERVAL, MAIL_INTERVAL, SWEEP_INTERVAL, WATCH_INTERVAL,
@@ -30,6 +30,7 @@ impl Drop for Jobs {
 pub fn start(core: &Arc<Core>) -> Jobs {
     Jobs(vec![
         every(core, CHANGE_POLL, "follow changes", |core| async move { live::refresh(&core).await }),
+        every(core, CHANGE_POLL, "end servers over stdio", |core| async move { stdio::tidy(&core).await }),
         every(core, SWEEP_INTERVAL, "sweep", |core| async move {
             let swept = sweep::sweep(&core).await?;
             if swept > 0 {

@@ -13,6 +13,7 @@ use crate::flow::admin_api;
 use crate::flow::core::Core;
 use crate::flow::ended;
 use crate::flow::failure::Fault;
+use crate::flow::stdio::Place;
 use crate::flow::usage;
 use crate::jobs::{self, Jobs};
 use crate::server::{Serving, serve};
@@ -64,8 +65,14 @@ pub struct Running {
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, rng: Arc<dyn Rng>) -> Result<Core, RunError> {
     config.make_data_dir()?;
     let master = config.master_key(rng.as_ref())?;
-    let parts =
-        Parts { database: config.database_url.clone(), policy: config.policy.clone(), master, clock, rng };
+    let parts = Parts {
+        database: config.database_url.clone(),
+        policy: config.policy.clone(),
+        master,
+        stdio: Place { folder: config.data_dir.join("stdio"), search_path: config.search_path.clone() },
+        clock,
+        rng,
+    };
     Ok(compose(parts).await?)
 }
 
@@ -151,6 +158,7 @@ async fn until_stopped(
 ) -> std::io::Result<()> {
     let outcome = server.await;
     drop(jobs);
+    core.stdio.processes().end().await;
     if let Err(cause) = ended::write_down(core).await {
         tracing::warn!(%cause, "the ends of the last calls are not recorded");
     }

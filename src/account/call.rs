@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::types::call_rule::{CallRule, Effect, Subject};
+use crate::types::callers::CallerFacts;
 use crate::types::id::CallRuleId;
 use crate::types::resource::ResourceScope;
 use crate::types::scope::ScopeSet;
@@ -112,10 +113,20 @@ pub struct Known<'a> {
     pub tool: Option<&'a Tool>,
 }
 
-/// Decides. `held` is what the caller's token allows. `arguments` are those of the call; without them, as where a list is made,
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub struct By<'a> {
+    /// What their token allows.
+    pub held: &'a ScopeSet,
+    /// Who they are, as far as a rule asks.
+    pub facts: CallerFacts<'a>,
+}
+
+/// Decides. `arguments` are those of the call; without them, as where a list is made,
 /// rules with conditions about arguments are not yet met.
 #[must_use]
-pub fn decide(ask: Ask<'_>, held: &ScopeSet, known: Known<'_>, arguments: Option<&Value>) -> Verdict {
+pub fn decide(ask: Ask<'_>, by: By<'_>, known: Known<'_>, arguments: Option<&Value>) -> Verdict {
+    let held = by.held;
     let verdict = match ask {
         Ask::Open => Verdict::Allowed(ToolClass::Read),
         Ask::Read { .. } => by_class(ToolClass::Read, held, known.scopes),
@@ -130,14 +141,22 @@ pub fn decide(ask: Ask<'_>, held: &ScopeSet, known: Known<'_>, arguments: Option
         },
     };
     match verdict {
-        Verdict::Allowed(class) if ask != Ask::Open => by_rules(ask, class, known.rules, arguments),
+        Verdict::Allowed(class) if ask != Ask::Open => {
+            let rules = known.rules.iter().filter(|rule| rule.callers.covers(&by.facts));
+            by_rules(ask, class, rules, arguments)
+        }
         other => other,
     }
 }
 
 /// What the rules leave of a call that scopes allow. The strictest that is met counts.
-fn by_rules(ask: Ask<'_>, class: ToolClass, rules: &[CallRule], arguments: Option<&Value>) -> Verdict {
-    let met: Vec<&CallRule> = rules.iter().filter(|rule| is_met(rule, ask, class, arguments)).collect();
+fn by_rules<'a>(
+    ask: Ask<'_>,
+    class: ToolClass,
+    rules: impl Iterator<Item = &'a CallRule>,
+    arguments: Option<&Value>,
+) -> Verdict {
+    let met: Vec<&CallRule> = rules.filter(|rule| is_met(rule, ask, class, arguments)).collect();
     let first = |effect: Effect| met.iter().find(|rule| rule.effect == effect);
     if let Some(rule) = first(Effect::Deny) {
         return Verdict::Denied(rule.id, rule.reason.clone());
@@ -193,8 +212,10 @@ fn by_class(class: ToolClass, held: &ScopeSet, scopes: &[ResourceScope]) -> Verd
 mod tests {
     use super::*;
     use crate::types::call_rule::Condition;
+    use crate::types::callers::CallerRule;
     use crate::types::id::ResourceId;
     use crate::types::random::SystemRng;
+    use crate::types::resource::PassKind;
     use crate::types::resource::Risk;
     use crate::types::time::Timestamp;
     use crate::types::token::TokenDigest;
@@ -222,8 +243,12 @@ mod tests {
         }
     }
 
+    fn by(held: &ScopeSet) -> By<'_> {
+        By { held, facts: CallerFacts { kind: PassKind::App, client: "app", standing: None } }
+    }
+
     fn judged(ask: Ask<'_>, held: &ScopeSet, arguments: Option<&Value>) -> Verdict {
-        decide(ask, held, Known { scopes: &scopes(), rules: &[], tool: None }, arguments)
+        decide(ask, by(held), Known { scopes: &scopes(), rules: &[], tool: None }, arguments)
     }
 
     fn rule(effect: Effect, subject: Subject, conditions: &[&str]) -> CallRule {
@@ -233,6 +258,7 @@ mod tests {
             resource_id: ResourceId::new(zero, &SystemRng),
             subject,
             conditions: conditions.iter().map(|text| Condition::parse(text).unwrap()).collect(),
+            callers: CallerRule::default(),
             effect,
             reason: format!("{effect:?}"),
             created_at: zero,
@@ -247,7 +273,7 @@ mod tests {
         let big = json!({"amount": 500});
         let call = |rules: &[CallRule], held: &ScopeSet, arguments: Option<&Value>| {
             let known = Known { scopes: &scopes, rules, tool: Some(&write) };
-            match decide(Ask::Tool("t"), held, known, arguments) {
+            match decide(Ask::Tool("t"), by(held), known, arguments) {
                 Verdict::Denied(..) => "denied",
                 Verdict::NeedsApproval(_, _, ToolClass::Write) => "ask",
                 Verdict::Allowed(ToolClass::Write) => "allowed",
@@ -288,7 +314,8 @@ mod tests {
         ];
         let allowed = |method, name, uri, arguments: Option<&Value>| {
             let known = Known { scopes: &scopes, rules: &rules, tool: None };
-            decide(Ask::of(method, name, uri), &held, known, arguments) == Verdict::Allowed(ToolClass::Read)
+            decide(Ask::of(method, name, uri), by(&held), known, arguments)
+                == Verdict::Allowed(ToolClass::Read)
         };
         let none = Some(&Value::Null);
         assert!(!allowed("resources/read", None, Some("file:///secret/a"), none));
@@ -305,7 +332,7 @@ mod tests {
         let held = ScopeSet::parse("n:read").unwrap();
         let call = |state, class| {
             let (scopes, tool) = (scopes(), tool(state, class));
-            decide(Ask::Tool("t"), &held, Known { scopes: &scopes, rules: &[], tool: Some(&tool) }, None)
+            decide(Ask::Tool("t"), by(&held), Known { scopes: &scopes, rules: &[], tool: Some(&tool) }, None)
         };
         let (read, write) = (Some(ToolClass::Read), Some(ToolClass::Write));
         assert_eq!(call(ToolState::Approved, read), Verdict::Allowed(ToolClass::Read));

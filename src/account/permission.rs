@@ -1,6 +1,7 @@
 //! What a person may be granted at a server: groups, then roles, then permissions. What no role allows cannot be granted.
 
-use crate::types::access_rule::Who;
+use crate::types::access_rule::{Holder, Who};
+use crate::types::callers::Standing;
 use crate::types::resource::Resource;
 use crate::types::scope::ScopeSet;
 use crate::types::user::User;
@@ -25,19 +26,35 @@ pub fn permitted(resource: &Resource, user: &User) -> Permitted {
     }
     let mut scopes = ScopeSet::default();
     let mut through = Vec::new();
-    for holder in &rule.holders {
+    for (holder, allowed) in held(resource, user) {
+        scopes = scopes.union(&allowed);
+        through.push((holder.role.clone(), holder.who.clone()));
+    }
+    Permitted { at_all: !through.is_empty(), scopes, through }
+}
+
+/// The roles that somebody has at a server, and what each allows.
+fn held<'a>(resource: &'a Resource, user: &User) -> impl Iterator<Item = (&'a Holder, ScopeSet)> {
+    resource.access_rule.holders.iter().filter_map(|holder| {
         let applies = match &holder.who {
             Who::Everyone => true,
             Who::Group(name) => user.groups.contains(name),
             Who::Person(id) => *id == user.id,
             Who::Console(role) => user.role >= *role,
         };
-        if let Some(allowed) = applies.then(|| resource.role_scopes(&holder.role)).flatten() {
-            scopes = scopes.union(&allowed);
-            through.push((holder.role.clone(), holder.who.clone()));
-        }
+        let allowed = applies.then(|| resource.role_scopes(&holder.role)).flatten()?;
+        Some((holder, allowed))
+    })
+}
+
+/// What somebody is at a server, for rules about calls.
+#[must_use]
+pub fn standing(resource: &Resource, user: &User) -> Standing {
+    Standing {
+        groups: user.groups.clone(),
+        roles: held(resource, user).map(|(holder, _)| holder.role.clone()).collect(),
+        console: user.role,
     }
-    Permitted { at_all: !through.is_empty(), scopes, through }
 }
 
 impl Permitted {

@@ -1,16 +1,19 @@
 //! `postern upstream …` and `postern tool …`
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::args::{PerPersonArgs, ToolCommand, UpstreamCommand};
 use super::output::{CliError, Said, moment};
-use super::people::read_line;
+use super::people::{read_line, read_text};
 use crate::flow::connections;
 use crate::flow::core::{Caller, Core};
 use crate::flow::tools::{self, Decision};
 use crate::flow::upstream_auth::{self, NewAuth};
 use crate::flow::vault::{self, NewCredential};
 use crate::types::policy::MAX_PARAMETER;
+use crate::types::secret::Secret;
 use crate::types::tool::Tool;
 use crate::types::upstream_auth::AuthKind;
 
@@ -18,8 +21,13 @@ pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Sa
     let caller = Caller::command_line();
     match command {
         UpstreamCommand::Set(args) => {
-            let secret = read_line("the credential", MAX_PARAMETER)?;
+            let secret = if args.env.is_empty() {
+                read_line("the credential", MAX_PARAMETER)?
+            } else {
+                read_text("the values", MAX_PARAMETER)?
+            };
             let new = match (args.basic, args.header) {
+                _ if !args.env.is_empty() => NewCredential::Environment(variables(args.env, &secret)?),
                 (Some(name), _) => NewCredential::Basic(name, secret),
                 (_, Some(name)) => NewCredential::Header(name, secret),
                 _ => NewCredential::Bearer(secret),
@@ -58,6 +66,23 @@ pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Sa
             Ok(Said::new(json!({ "uri": uri, "cleared": was }), vec![line.to_owned()]))
         }
     }
+}
+
+fn variables(
+    names: Vec<String>,
+    text: &Secret<String>,
+) -> Result<BTreeMap<String, Secret<String>>, CliError> {
+    let values: Vec<&str> = text.expose().lines().collect();
+    let count = names.len();
+    if values.len() != count {
+        let found = values.len();
+        return Err(CliError::Usage(format!(
+            "expected a line on stdin for each --env, in their order: {count}, found {found}"
+        )));
+    }
+    let pairs = names.into_iter().zip(values.into_iter().map(|value| Secret::new(value.to_owned())));
+    let out: BTreeMap<_, _> = pairs.collect();
+    if out.len() == count { Ok(out) } else { Err(CliError::Usage("a variable is named twice".to_owned())) }
 }
 
 async fn per_person(core: &Core, caller: &Caller, args: PerPersonArgs) -> Result<Said, CliError> {

@@ -1,6 +1,7 @@
 //! `postern import`: a client's configuration, with its keys in it, becomes servers behind the gateway, keys in the vault, and
 //! a configuration that holds nothing secret.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -13,6 +14,7 @@ use crate::flow::core::{Caller, Core};
 use crate::flow::people::OrderError;
 use crate::flow::resources::{self, NewResource};
 use crate::flow::vault::{self, NewCredential};
+use crate::outbound::stdio::{CommandLine, Environment};
 use crate::outbound::upstream_mcp::Upstreams;
 use crate::types::key::SigningAlg;
 use crate::types::resource::ClientRule;
@@ -26,6 +28,10 @@ const TABLES: [&str; 3] = ["mcpServers", "servers", "mcp_servers"];
 const HEADERS: [&str; 2] = ["headers", "http_headers"];
 /// Members of a server that name a key kept elsewhere, and go with the rest.
 const ELSEWHERE: [&str; 3] = ["env_http_headers", "bearer_token_env_var", "bearer_token"];
+
+/// Members of a server over stdio that mean nothing behind the gateway.
+const STDIO: [&str; 5] = ["command", "args", "env", "envFile", "cwd"];
+const NAMELESS: &str = "its name has no letter or digit that a URL could hold";
 
 /// A configuration as it was read, and how it is written.
 struct File {
@@ -60,7 +66,7 @@ pub(super) async fn run(core: &Core, args: ImportArgs) -> Result<Said, CliError>
     let servers = file.value.get(table).and_then(Value::as_object).cloned().unwrap_or_default();
     for (name, server) in &servers {
         let here = |slug: &str| core.policy.issuer.url(&format!("/mcp/{slug}"));
-        let (state, note, slug) = match plan(name, server) {
+        let (state, note, slug) = match plan(name, server, args.stdio) {
             Err(why) => ("left", Some(why), None),
             Ok(plan) if plan.upstream.starts_with(&core.policy.issuer.url("/mcp/")) => {
                 ("left", Some("it is behind the gateway already".to_owned()), None)
@@ -79,7 +85,7 @@ pub(super) async fn run(core: &Core, args: ImportArgs) -> Result<Said, CliError>
                 moved += 1;
                 let entry = file.value.get_mut(table).and_then(|all| all.get_mut(name));
                 if let Some(Value::Object(entry)) = entry {
-                    rewrite(entry, &here(slug));
+                    rewrite(entry, &here(slug), file.is_toml);
                 }
             }
             None => left += 1,
@@ -143,15 +149,17 @@ fn write(path: &Path, file: &File) -> Result<(), CliError> {
         .map_err(|error| CliError::Failed(format!("{}: {error}", path.display())))
 }
 
-/// What can be done with a server.
-fn plan(name: &str, server: &Value) -> Result<Plan, String> {
-    let Some(url) = server.get("url").or_else(|| server.get("serverUrl")).and_then(Value::as_str) else {
-        let stdio = server.get("command").is_some();
-        return Err(if stdio {
-            "it runs on this machine over stdio, which the gateway does not serve yet".to_owned()
+/// What can be done with a server; with one over stdio only where that was asked for.
+fn plan(name: &str, server: &Value, stdio: bool) -> Result<Plan, String> {
+    if server.get("command").is_some() {
+        return if stdio {
+            plan_stdio(name, server)
         } else {
-            "it has no URL".to_owned()
-        });
+            Err("it runs on its user's machine over stdio; with --stdio it is run here instead".to_owned())
+        };
+    }
+    let Some(url) = server.get("url").or_else(|| server.get("serverUrl")).and_then(Value::as_str) else {
+        return Err("it has no URL".to_owned());
     };
     if server.get("type").and_then(Value::as_str) == Some("sse") {
         return Err("it speaks the old HTTP+SSE transport, which the gateway does not".to_owned());
@@ -166,7 +174,7 @@ fn plan(name: &str, server: &Value) -> Result<Plan, String> {
                 .to_owned(),
         );
     }
-    let slug = slug_of(name).ok_or("its name has no letter or digit that a URL could hold")?;
+    let slug = slug_of(name).ok_or(NAMELESS)?;
     let none = Map::new();
     let headers = HEADERS.iter().find_map(|key| server.get(*key)?.as_object()).unwrap_or(&none);
     let mut given = headers.iter();
@@ -189,6 +197,54 @@ fn plan(name: &str, server: &Value) -> Result<Plan, String> {
         None => (None, elsewhere.then(|| by_hand.to_owned())),
     };
     Ok(Plan { name: name.to_owned(), slug, upstream: upstream.to_string(), credential, note })
+}
+
+/// A server over stdio: its variables go into the vault, but for those that are too short to be secrets.
+fn plan_stdio(name: &str, server: &Value) -> Result<Plan, String> {
+    let text =
+        |value: &Value, what: &str| value.as_str().map(str::to_owned).ok_or(format!("its {what} is no text"));
+    let program = text(server.get("command").unwrap_or(&Value::Null), "command")?;
+    if server.get("cwd").is_some() || (program.contains('/') && !program.starts_with('/')) {
+        return Err(
+            "it is run in a folder of its user's; add it by hand with `postern resource add`".to_owned()
+        );
+    }
+    let arguments = match server.get("args") {
+        None => Vec::new(),
+        Some(Value::Array(all)) => all.iter().map(|one| text(one, "argument")).collect::<Result<_, _>>()?,
+        Some(_) => return Err("its args are no list".to_owned()),
+    };
+    let (mut words, mut secrets) = (Vec::new(), BTreeMap::new());
+    let mut note = "it runs on this machine from now on, for each person apart".to_owned();
+    let none = Map::new();
+    let variables = server.get("env").and_then(Value::as_object).unwrap_or(&none);
+    for (name, value) in variables {
+        let value = text(value, "environment")?;
+        if !Environment::may_be_named(name) {
+            return Err(format!("it sets {name}, which the gateway sets itself"));
+        }
+        if value.contains("${") {
+            note.push_str(&format!("; give it {name} with `postern upstream set --env`"));
+        } else if value.len() < 8 {
+            words.push(format!("{name}={value}"));
+        } else {
+            secrets.insert(name.clone(), Secret::new(value));
+        }
+    }
+    if !words.is_empty() {
+        words.insert(0, "env".to_owned());
+    }
+    words.push(program);
+    words.extend(arguments);
+    if words.iter().any(|word| word.contains("${")) {
+        return Err("its command is put together from variables; write it out first".to_owned());
+    }
+    let upstream =
+        CommandLine::written(words.iter().map(String::as_str)).ok_or("its command cannot be written down")?;
+    CommandLine::parse(&upstream)?;
+    let credential = (!secrets.is_empty()).then_some(NewCredential::Environment(secrets));
+    let slug = slug_of(name).ok_or(NAMELESS)?;
+    Ok(Plan { name: name.to_owned(), slug, upstream, credential, note: Some(note) })
 }
 
 fn credential_of(header: &str, value: &str) -> NewCredential {
@@ -233,9 +289,13 @@ async fn carry_out(core: &Core, plan: Plan, uri: String) -> Result<(), String> {
 }
 
 /// Points a client to the gateway; what else it says of the server stays.
-fn rewrite(entry: &mut Map<String, Value>, url: &str) {
-    for name in HEADERS.into_iter().chain(ELSEWHERE) {
+fn rewrite(entry: &mut Map<String, Value>, url: &str, is_toml: bool) {
+    let was_stdio = entry.contains_key("command");
+    for name in HEADERS.into_iter().chain(ELSEWHERE).chain(STDIO) {
         entry.remove(name);
+    }
+    if was_stdio && !is_toml {
+        entry.insert("type".to_owned(), "http".into());
     }
     let member = if entry.contains_key("serverUrl") { "serverUrl" } else { "url" };
     entry.insert(member.to_owned(), url.into());
@@ -246,7 +306,38 @@ mod tests {
     use super::*;
 
     fn planned(server: Value) -> Result<Plan, String> {
-        plan("My Notes!", &server)
+        plan("My Notes!", &server, false)
+    }
+
+    #[test]
+    fn a_server_over_stdio_is_run_here_where_that_is_asked_for() {
+        let server = json!({"type": "stdio", "command": "npx", "args": ["-y", "@x/a server"],
+            "env": {"DEBUG": "1", "API_KEY": "abcdefgh"}});
+        assert!(planned(server.clone()).is_err());
+        let found = plan("My Notes!", &server, true).unwrap();
+        let command = CommandLine::parse(&found.upstream).unwrap();
+        assert_eq!(
+            (command.program(), command.arguments().join("|").as_str()),
+            ("env", "DEBUG=1|npx|-y|@x/a server")
+        );
+        let Some(NewCredential::Environment(secrets)) = found.credential else { panic!("no secrets") };
+        assert_eq!(
+            secrets.into_iter().map(|(name, value)| (name, value.expose().clone())).collect::<Vec<_>>(),
+            [("API_KEY".to_owned(), "abcdefgh".to_owned())]
+        );
+        assert!(!found.upstream.contains("abcdefgh"));
+        let mut entry = server;
+        rewrite(entry.as_object_mut().unwrap(), "https://p.example/mcp/n", false);
+        assert_eq!(entry, json!({"type": "http", "url": "https://p.example/mcp/n"}));
+        for left in [
+            json!({"command": "./run"}),
+            json!({"command": "npx", "cwd": "/home/me"}),
+            json!({"command": "npx", "args": ["${TOKEN}"]}),
+            json!({"command": "npx", "env": {"PATH": "/opt/bin"}}),
+            json!({"command": ["npx"]}),
+        ] {
+            assert!(plan("n", &left, true).is_err(), "{left}");
+        }
     }
 
     #[test]
@@ -282,13 +373,13 @@ mod tests {
         ] {
             assert!(planned(server.clone()).is_err(), "{server}");
         }
-        assert!(plan("…", &json!({"url": "https://n.example/mcp"})).is_err());
+        assert!(plan("…", &json!({"url": "https://n.example/mcp"}), false).is_err());
     }
 
     #[test]
     fn what_is_written_holds_no_key() {
         let mut entry = json!({"url": "https://n.example/mcp", "headers": {"X-Key": "abc"}, "timeout": 5});
-        rewrite(entry.as_object_mut().unwrap(), "https://p.example/mcp/n");
+        rewrite(entry.as_object_mut().unwrap(), "https://p.example/mcp/n", false);
         assert_eq!(entry, json!({"url": "https://p.example/mcp/n", "timeout": 5}));
     }
 }

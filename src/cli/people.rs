@@ -71,6 +71,15 @@ fn read_password(email: &str) -> Result<Secret<String>, CliError> {
 
 /// Reads one line from stdin; the line end is not part of what was meant.
 pub(super) fn read_line(name: &str, longest: usize) -> Result<Secret<String>, CliError> {
+    let secret = read_text(name, longest)?;
+    if secret.expose().contains(['\n', '\r']) {
+        return Err(CliError::Failed(format!("{name} on stdin is more than one line")));
+    }
+    Ok(secret)
+}
+
+/// Reads what stands on standard input, without the line end after it.
+pub(super) fn read_text(name: &str, longest: usize) -> Result<Secret<String>, CliError> {
     let mut bytes = Vec::with_capacity(longest + 3);
     let limit = u64::try_from(longest + 3).unwrap_or(u64::MAX);
     let failed = |what: &str| CliError::Failed(format!("{name} on stdin {what}"));
@@ -82,9 +91,5 @@ pub(super) fn read_line(name: &str, longest: usize) -> Result<Secret<String>, Cl
             text.pop();
         }
     }
-    let secret = Secret::new(text);
-    if secret.expose().contains(['\n', '\r']) {
-        return Err(failed("is more than one line"));
-    }
-    Ok(secret)
+    Ok(Secret::new(text))
 }

@@ -9,6 +9,7 @@ use crate::flow::call_rules::{self, NewRule};
 use crate::flow::core::{Caller, Core};
 use crate::flow::explain::{self, Question};
 use crate::types::call_rule::{CallRule, Condition, Effect, Subject};
+use crate::types::callers::CallerRule;
 
 /// Calls that `approval list` shows.
 const SHOWN: i64 = 100;
@@ -18,12 +19,12 @@ pub(super) async fn policy(core: &Core, command: PolicyCommand) -> Result<Said, 
     match command {
         PolicyCommand::Add(args) => {
             let uri = args.uri.clone();
-            let made = call_rules::add(core, &caller, &uri, new(args)).await?;
+            let made = call_rules::add(core, &caller, &uri, new(args)?).await?;
             Ok(Said::thing(rule(&made)))
         }
         PolicyCommand::List { uri } => {
             let found = call_rules::list(core, &uri).await?;
-            let columns = ["id", "about", "when", "effect", "reason"];
+            let columns = ["id", "about", "callers", "when", "effect", "reason"];
             Ok(Said::list(found.iter().map(rule).collect(), &columns))
         }
         PolicyCommand::Remove { id } => {
@@ -34,7 +35,7 @@ pub(super) async fn policy(core: &Core, command: PolicyCommand) -> Result<Said, 
     }
 }
 
-fn new(args: NewRuleArgs) -> NewRule {
+fn new(args: NewRuleArgs) -> Result<NewRule, CliError> {
     let subject = match (args.tool, args.class, args.method) {
         (Some(tool), ..) => Subject::Tool(tool),
         (_, Some(class), _) => Subject::Class(class),
@@ -42,7 +43,8 @@ fn new(args: NewRuleArgs) -> NewRule {
         _ => Subject::EveryTool,
     };
     let effect = if args.deny { Effect::Deny } else { Effect::Ask };
-    NewRule { subject, conditions: args.conditions, effect, reason: args.reason }
+    let callers = CallerRule::parse(&args.only, &args.except).map_err(CliError::Usage)?;
+    Ok(NewRule { subject, conditions: args.conditions, callers, effect, reason: args.reason })
 }
 
 fn rule(rule: &CallRule) -> Value {
@@ -51,6 +53,7 @@ fn rule(rule: &CallRule) -> Value {
         "id": rule.id.to_string(),
         "about": rule.subject.to_string(),
         "when": conditions,
+        "callers": rule.callers.to_string(),
         "effect": rule.effect.as_str(),
         "reason": rule.reason,
         "created_at": moment(Some(rule.created_at)),

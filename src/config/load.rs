@@ -71,9 +71,16 @@ impl Config {
         }
         let cwd = std::env::current_dir()
             .map_err(|error| ConfigError::one(format!("the current folder cannot be read: {error}")))?;
-        Self::load(file, env, &cwd)
+        let mut config = Self::load(file, env, &cwd)?;
+        if let Ok(path) = std::env::var("PATH") {
+            config.search_path = path;
+        }
+        Ok(config)
     }
 }
+
+/// Where programs are unless the environment says otherwise.
+const SEARCH_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 struct Reader {
     draft: Draft,
@@ -216,6 +223,7 @@ impl Reader {
             policy: draft.policy,
             listen: draft.listen,
             data_dir: draft.data_dir,
+            search_path: SEARCH_PATH.to_owned(),
             master_key: draft.master_key.unwrap_or(MasterKeySource::DataDir),
             metrics_listen: draft.metrics_listen,
             trusted_proxies: draft.trusted_proxies,

@@ -30,6 +30,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The folder for the database and the master key, unless those are elsewhere.
     pub data_dir: PathBuf,
+    /// Where the programs of servers over stdio are looked for: `PATH` of this process.
+    pub search_path: String,
     /// The database.
     pub database_url: DatabaseUrl,
     /// Where the master key comes from.

@@ -9,6 +9,7 @@ use super::resources;
 use crate::storage::{audit, call_rules, resources as rows};
 use crate::types::audit::AuditKind;
 use crate::types::call_rule::{CallRule, Condition, Effect, Subject};
+use crate::types::callers::CallerRule;
 use crate::types::id::{CallRuleId, ResourceId};
 use crate::types::policy::{MAX_CALL_RULES, MAX_CONDITIONS, MAX_RULE_REASON};
 
@@ -23,6 +24,8 @@ pub struct NewRule {
     pub subject: Subject,
     /// What all has to hold of them, as [`Condition::parse`] reads it.
     pub conditions: Vec<String>,
+    /// Whose.
+    pub callers: CallerRule,
     /// What becomes of them.
     pub effect: Effect,
     /// Why, in words that the caller gets to read.
@@ -44,6 +47,9 @@ fn read(new: &NewRule) -> Result<Vec<Condition>, String> {
     let reason = &new.reason;
     if reason.is_empty() || reason.chars().count() > MAX_RULE_REASON || reason.chars().any(char::is_control) {
         return Err(format!("say why in one line of at most {MAX_RULE_REASON} characters"));
+    }
+    if new.callers.only.len() + new.callers.except.len() > MAX_CONDITIONS {
+        return Err(format!("a rule names at most {MAX_CONDITIONS} kinds of callers"));
     }
     if new.conditions.len() > MAX_CONDITIONS {
         return Err(format!("a rule has at most {MAX_CONDITIONS} conditions"));
@@ -85,6 +91,7 @@ pub async fn add(core: &Core, caller: &Caller, uri: &str, new: NewRule) -> Resul
         resource_id: resource.id,
         subject: new.subject,
         conditions,
+        callers: new.callers,
         effect: new.effect,
         reason: new.reason,
         created_at: now,
@@ -152,6 +159,7 @@ fn told(rule: &CallRule) -> serde_json::Value {
         "rule": rule.id.to_string(),
         "subject": rule.subject.to_string(),
         "conditions": conditions,
+        "callers": rule.callers.to_string(),
         "effect": rule.effect.as_str(),
         "reason": rule.reason,
     })

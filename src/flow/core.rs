@@ -8,6 +8,7 @@ use super::live::{Live, View};
 use super::overview::Course;
 use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
+use super::stdio::Stdio;
 use super::stream::OutgoingState;
 use super::traffic::Traffic;
 use super::upstream_tokens::Known;
@@ -27,6 +28,7 @@ use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
+use crate::types::callers::Standing;
 use crate::types::id::{AuditId, ResourceId, UserId};
 use crate::types::policy::{Policy, STATUS_BLOCK};
 use crate::types::random::Rng;
@@ -61,6 +63,8 @@ pub struct Core {
     pub authorization_servers: AuthorizationServers,
     /// Tokens of people's own for those servers, as this node knows them.
     pub upstream_tokens: moka::sync::Cache<(ResourceId, UserId), Arc<Known>>,
+    /// What people are at servers whose rules ask for it, with the state of groups, roles and servers that it is of.
+    pub standings: moka::sync::Cache<(ResourceId, UserId), (i64, Arc<Standing>)>,
     /// What carries mail away.
     pub mailer: Mailer,
     /// Sends to webhooks, receivers and streams.
@@ -69,6 +73,8 @@ pub struct Core {
     pub syslog: Syslog,
     /// The way to MCP servers behind the gateway.
     pub upstreams: Upstreams,
+    /// Servers behind the gateway that are run here.
+    pub stdio: Stdio,
     /// What goes through the gateway now.
     pub traffic: Traffic,
     /// Ends of calls that are not recorded yet.

@@ -77,6 +77,10 @@ pub async fn erase(core: &Core, caller: &Caller, by: By, user: UserId) -> Result
     }
     records += finish(core, caller, person, from, records).await?;
     live::refresh(core).await?;
+    core.stdio.processes().erase(user).await.map_err(|error| {
+        tracing::error!(%error, "what servers over stdio wrote for an erased person is still there");
+        Fault::Bug("a folder of a server over stdio could not be removed")
+    })?;
     let compacted = core.store.compact().await.is_ok();
     Ok(Erased { traces, records, compacted })
 }

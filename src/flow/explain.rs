@@ -6,11 +6,14 @@ use super::core::Core;
 use super::hold;
 use super::people::OrderError;
 use super::{people, resources};
-use crate::account::call::{Ask, Verdict, decide};
+use crate::account::call::{Ask, By, Verdict, decide};
+use crate::account::permission;
 use crate::storage::clients;
 use crate::storage::grants::{self, GrantFilter};
+use crate::types::callers::CallerFacts;
 use crate::types::grant::Grant;
 use crate::types::id::GrantId;
+use crate::types::resource::PassKind;
 use crate::types::scope::ScopeSet;
 use crate::types::user::User;
 
@@ -90,6 +93,7 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
         }]);
     }
     let ask = Ask::of(&question.method, question.name.as_deref(), question.target.as_deref());
+    let standing = permission::standing(&resource, &user);
     let answers = found.into_iter().map(|(grant, app)| {
         let token = view.grant_tokens.values().find(|token| token.grant.id == grant.id);
         let other_tools = match (ask, token.and_then(|token| token.tools.as_ref())) {
@@ -102,7 +106,10 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
             let verdict = if other_tools {
                 Verdict::NotForThisToken
             } else {
-                decide(ask, &grant.scopes, route.known(ask), Some(&question.arguments))
+                let kind = if token.is_some() { PassKind::GrantToken } else { PassKind::App };
+                let client = grant.client_id.as_str();
+                let facts = CallerFacts { kind, client, standing: Some(&standing) };
+                decide(ask, By { held: &grant.scopes, facts }, route.known(ask), Some(&question.arguments))
             };
             (matches!(verdict, Verdict::Allowed(_)), verdict.rule(), words(&verdict))
         };

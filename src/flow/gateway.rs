@@ -8,7 +8,6 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use url::Url;
 
 pub use super::call_approvals::{Decided, HeldBack, ask_for};
 use super::core::{Caller, Core};
@@ -20,14 +19,16 @@ use super::kept_lists::KeptLists;
 use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests, went_out};
 pub use crate::account::call::{Ask, Verdict};
-use crate::account::call::{Known, decide};
+use crate::account::call::{By, Known, decide};
 use crate::account::cut::Hold;
+use crate::account::permission;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
-use crate::outbound::upstream_mcp::Upstreams;
+use crate::outbound::upstream::Upstream;
 use crate::storage::gateway::{self as rows, SealedCredential};
-use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants};
+use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_rule::CallRule;
+use crate::types::callers::{CallerFacts, Standing};
 use crate::types::grant::Grant;
 use crate::types::id::{ResourceId, UserId};
 use crate::types::resource::{PassKind, Resource};
@@ -41,7 +42,7 @@ pub struct Route {
     /// The server.
     pub resource: Resource,
     /// Where it is.
-    pub upstream: Url,
+    pub upstream: Upstream,
     /// Its tools, by name.
     pub tools: HashMap<String, Tool>,
     /// Their definitions as they were seen last, by name: to be compared with what is listed.
@@ -53,6 +54,10 @@ pub struct Route {
     pub auth: Option<UpstreamAuth>,
     /// Its lists, as they were judged while all of the above is as it is.
     lists: KeptLists,
+    /// Whether a rule asks who somebody is.
+    asks_who: bool,
+    /// Whether a rule is about some callers and not about others: their lists may differ then.
+    tells_apart: bool,
 }
 
 impl Route {
@@ -64,15 +69,26 @@ impl Route {
             || self.tools.get(name).is_some_and(|tool| tool.seen == canonical(definition))
     }
 
+    /// The definition of a tool, as it was seen last.
+    #[must_use]
+    pub fn definition(&self, tool: &str) -> Option<&Value> {
+        self.definitions.get(tool)
+    }
+
     /// What a list that came for this caller became before; `id` is the request's, as JSON.
     #[must_use]
     pub fn known_list(&self, pass: &Pass, text: &[u8], id: &str) -> Option<String> {
+        if self.tells_apart {
+            return None;
+        }
         self.lists.find((&pass.claims.scope, pass.tools.as_ref()), text, id)
     }
 
     /// Keeps what a list of which nothing was new became for this caller.
     pub fn keep_list(&self, pass: &Pass, came: &[u8], went: &str, id: &str) {
-        self.lists.keep((&pass.claims.scope, pass.tools.as_ref()), came, went, id);
+        if !self.tells_apart {
+            self.lists.keep((&pass.claims.scope, pass.tools.as_ref()), came, went, id);
+        }
     }
 
     /// What is known here, by which what is asked for is decided.
@@ -90,8 +106,15 @@ impl Route {
     }
 }
 
+impl Route {
+    /// Which secrets a process of it has in its environment: another text for each time that they were set.
+    pub(super) fn secrets_of(&self) -> &[u8] {
+        self.credential.as_ref().map_or(&[], |sealed| &sealed.sealed_value)
+    }
+}
+
 /// What the database has on the servers behind the gateway.
-pub(super) struct Upstream {
+pub(super) struct Behind {
     tools: Vec<(ResourceId, Tool)>,
     credentials: Vec<SealedCredential>,
     ways: Vec<UpstreamAuth>,
@@ -99,8 +122,8 @@ pub(super) struct Upstream {
 }
 
 /// Reads it.
-pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Upstream, StoreError> {
-    Ok(Upstream {
+pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Behind, StoreError> {
+    Ok(Behind {
         tools: rows::tools(tx)?,
         credentials: rows::credentials(tx)?,
         ways: connections::ways(tx)?,
@@ -112,7 +135,7 @@ pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Upstream, StoreError> {
 #[must_use]
 pub(super) fn routes(
     list: &[Resource],
-    Upstream { tools, credentials, ways, rules }: Upstream,
+    Behind { tools, credentials, ways, rules }: Behind,
 ) -> HashMap<String, Arc<Route>> {
     let mut by_server: HashMap<ResourceId, HashMap<String, Tool>> = HashMap::new();
     for (id, tool) in tools {
@@ -126,15 +149,18 @@ pub(super) fn routes(
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
     list.iter()
         .filter_map(|resource| {
-            let upstream = Upstreams::check(resource.upstream.as_deref()?).ok()?;
+            let upstream = Upstream::parse(resource.upstream.as_deref()?).ok()?;
             let tools = by_server.remove(&resource.id).unwrap_or_default();
             let read = |tool: &Tool| serde_json::from_str(&tool.seen).unwrap_or_default();
+            let rules = ruled.remove(&resource.id).unwrap_or_default();
             let route = Route {
+                asks_who: rules.iter().any(|rule| rule.callers.is_about_people()),
+                tells_apart: rules.iter().any(|rule| !rule.callers.is_everybody()),
                 resource: resource.clone(),
                 upstream,
                 definitions: tools.iter().map(|(name, tool)| (name.clone(), read(tool))).collect(),
                 tools,
-                rules: ruled.remove(&resource.id).unwrap_or_default(),
+                rules,
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
                 lists: KeptLists::default(),
@@ -161,6 +187,8 @@ pub struct Pass {
     pub(super) token: Option<TokenDigest>,
     /// The tools that it may call; all that its scopes allow when absent.
     tools: Option<Vec<String>>,
+    /// What they are there, where a rule asks for it.
+    standing: Option<Arc<Standing>>,
 }
 
 impl Pass {
@@ -200,9 +228,32 @@ pub enum Stop {
 /// # Errors
 /// See [`Stop`].
 pub async fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
-    let pass = admit_any(core, route, token).await?;
+    let mut pass = admit_any(core, route, token).await?;
     let kind = pass.kind();
-    if route.resource.gateway.lets_in(kind) { Ok(pass) } else { Err(Stop::WrongKind(kind)) }
+    if !route.resource.gateway.lets_in(kind) {
+        return Err(Stop::WrongKind(kind));
+    }
+    if route.asks_who
+        && let Some(person) = UserId::parse(&pass.claims.sub)
+    {
+        pass.standing = standing(core, route, person).await.map_err(Stop::Fault)?;
+    }
+    Ok(pass)
+}
+
+/// What a person is at a server. It is read once, and again when groups, roles or servers have changed.
+async fn standing(core: &Core, route: &Route, person: UserId) -> Result<Option<Arc<Standing>>, Fault> {
+    let key = (route.resource.id, person);
+    let generation = core.live.view().generations.resources;
+    if let Some((at, standing)) = core.standings.get(&key)
+        && at == generation
+    {
+        return Ok(Some(standing));
+    }
+    let Some(user) = core.store.lookup(move |tx| users::find(tx, person)).await? else { return Ok(None) };
+    let standing = Arc::new(permission::standing(&route.resource, &user));
+    core.standings.insert(key, (generation, Arc::clone(&standing)));
+    Ok(Some(standing))
 }
 
 async fn admit_any(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
@@ -228,7 +279,7 @@ fn admit_now(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     let claims = AccessTokenClaims::read(claims).map_err(|_| Stop::Invalid)?;
     super::usage::presented(core, &view, &route.resource.uri, &claims, now);
     let index = status_index(core, &claims).ok_or(Stop::Invalid)?;
-    let pass = Pass { claims, index, token: None, tools: None };
+    let pass = Pass { claims, index, token: None, tools: None, standing: None };
     let meant =
         pass.claims.iss == core.policy.issuer.as_str() && pass.claims.aud == route.resource.uri.as_str();
     if !meant || view.revoked.contains_key(&index) {
@@ -285,7 +336,8 @@ fn admit_grant_token(
         Some(_) => return Err(Stop::Invalid),
     }
     core.usage.checked(grant.id, &claims.sub, &claims.client_id, now);
-    Ok(Pass { claims, index: NO_PLACE, token: Some(digest), tools: known.tools.clone() })
+    let tools = known.tools.clone();
+    Ok(Pass { claims, index: NO_PLACE, token: Some(digest), tools, standing: None })
 }
 
 /// Notes that a grant token is used, now and then: nothing is ever issued under it that would tell.
@@ -347,7 +399,9 @@ pub fn judge(pass: &Pass, route: &Route, ask: Ask<'_>, arguments: Option<&Value>
     {
         return Verdict::NotForThisToken;
     }
-    decide(ask, &pass.claims.scope, route.known(ask), arguments)
+    let client = pass.claims.client_id.as_str();
+    let facts = CallerFacts { kind: pass.kind(), client, standing: pass.standing.as_deref() };
+    decide(ask, By { held: &pass.claims.scope, facts }, route.known(ask), arguments)
 }
 
 const SESSION: &str = "gateway session";

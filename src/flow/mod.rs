@@ -62,6 +62,7 @@ pub mod second_step;
 pub mod setup;
 pub mod signals;
 pub mod status_list;
+pub mod stdio;
 pub mod stream;
 pub mod sweep;
 pub mod token;

@@ -7,7 +7,7 @@ use super::live;
 use super::people::OrderError;
 use super::upstream_auth;
 use crate::account::permission::permitted;
-use crate::outbound::upstream_mcp::Upstreams;
+use crate::outbound::upstream::Upstream;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, audit, clients, gateway, grants, resources};
 use crate::types::access_rule::AccessRule;
@@ -122,7 +122,7 @@ fn check(new: &NewResource) -> Result<(), OrderError> {
             && slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
     if let Some(upstream) = &new.upstream {
-        Upstreams::check(upstream).map_err(OrderError::Bad)?;
+        Upstream::parse(upstream).map_err(OrderError::Bad)?;
     }
     if new.slug.is_some() != new.upstream.is_some() {
         return Err(OrderError::Bad(

@@ -12,7 +12,7 @@ use super::gateway::{Pass, Route};
 use super::give_back;
 use super::live;
 use super::upstream_auth::secret_of;
-use super::vault::{self, Opened};
+use super::vault::{self, Credential, Opened};
 use crate::outbound::authorization_server::{ServerError, Tokens};
 use crate::outbound::upstream_mcp::UpstreamCredential;
 use crate::storage::{audit, connections, users};
@@ -137,9 +137,10 @@ fn fits(
 fn this(token: &Secret<String>) -> Shown {
     let value = Secret::new(format!("Bearer {}", token.expose()).into_bytes());
     match UpstreamCredential::new("authorization", &value) {
-        Some(credential) => {
-            Shown::This(Opened { credential, secret: Secret::new(token.expose().as_bytes().to_vec()) })
-        }
+        Some(credential) => Shown::This(Opened {
+            credential: Credential::Header(credential),
+            secrets: vec![Secret::new(token.expose().as_bytes().to_vec())],
+        }),
         None => Shown::Unavailable,
     }
 }

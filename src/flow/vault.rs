@@ -1,6 +1,8 @@
 //! What the gateway shows to the servers behind it. Each value is sealed under a key of its own, and that key under the master
 //! key; both seals name the row, so that no value opens in another's place.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -12,6 +14,7 @@ use super::people::OrderError;
 use super::resources;
 use super::upstream_auth;
 use crate::crypto::seal::MasterKey;
+use crate::outbound::stdio::{CommandLine, Environment};
 use crate::outbound::upstream_mcp::UpstreamCredential;
 use crate::storage::audit;
 use crate::storage::gateway::{self, SealedCredential};
@@ -31,7 +34,20 @@ pub enum NewCredential {
     Basic(String, Secret<String>),
     /// Another header.
     Header(String, Secret<String>),
+    /// Variables of the environment, by name, where the server is a command.
+    Environment(BTreeMap<String, Secret<String>>),
 }
+
+/// What a server is shown, or given.
+pub enum Credential {
+    /// A header.
+    Header(UpstreamCredential),
+    /// Variables of the environment, by name.
+    Environment(BTreeMap<String, Secret<String>>),
+}
+
+/// How a credential is called that goes into the environment.
+const ENVIRONMENT: &str = "environment";
 
 /// Headers that the gateway makes itself, or that mean something on the way.
 const OWN: [&str; 11] = [
@@ -62,7 +78,21 @@ pub async fn set(
     if resource.upstream.is_none() {
         return Err(OrderError::Bad(format!("{uri} is not behind the gateway: it has no upstream")));
     }
+    let command = resource.upstream.as_deref().is_some_and(CommandLine::is_one);
+    if command != matches!(new, NewCredential::Environment(_)) {
+        return Err(OrderError::Bad(if command {
+            format!("{uri} is run here over stdio, and has its secrets in its environment: use --env NAME")
+        } else {
+            format!(
+                "{uri} is at a URL, and has no environment of ours: use --bearer-stdin, --basic or --header"
+            )
+        }));
+    }
     let (kind, header, value) = match new {
+        NewCredential::Environment(variables) => {
+            let (names, value) = written(&variables)?;
+            (ENVIRONMENT, names, value)
+        }
         NewCredential::Bearer(token) => {
             ("bearer", "authorization".to_owned(), format!("Bearer {}", token.expose()))
         }
@@ -88,7 +118,7 @@ pub async fn set(
             "a credential is one line of 8 to {MAX_PARAMETER} printable characters"
         )));
     }
-    if UpstreamCredential::new(&header, &value).is_none() {
+    if kind != ENVIRONMENT && UpstreamCredential::new(&header, &value).is_none() {
         return Err(OrderError::Bad(format!("{header:?} cannot be the name of a header")));
     }
     let (id, now) = (resource.id, core.now());
@@ -169,12 +199,27 @@ pub(super) fn disclose(
     key.open(purpose, &format!("{id}\n{detail}"), &sealed.value)
 }
 
-/// What is shown to a server, opened for one call that is allowed, and the part of it that must not come back.
+/// Variables as they are kept: their names, and names with values.
+fn written(variables: &BTreeMap<String, Secret<String>>) -> Result<(String, String), OrderError> {
+    if let Some(bad) = variables.keys().find(|name| !Environment::may_be_named(name)) {
+        return Err(OrderError::Bad(format!("{bad:?} cannot be the name of a variable for a server")));
+    }
+    if variables.values().any(|value| value.expose().len() < 8) {
+        return Err(OrderError::Bad("a secret has at least 8 characters".to_owned()));
+    }
+    let names: Vec<&str> = variables.keys().map(String::as_str).collect();
+    let members: BTreeMap<&str, &str> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
+    let text = serde_json::to_string(&members).map_err(|_| Fault::Bug("variables do not serialise"))?;
+    Ok((names.join(","), text))
+}
+
+/// What is shown to a server, opened for one call that is allowed, and the parts of it that must not come back.
 pub struct Opened {
-    /// The header.
-    pub credential: UpstreamCredential,
-    /// The secret itself, without the scheme before it.
-    pub secret: Secret<Vec<u8>>,
+    /// What is shown.
+    pub credential: Credential,
+    /// The secrets themselves, without the scheme before one.
+    pub secrets: Vec<Secret<Vec<u8>>>,
 }
 
 /// Opens what is shown to a server; nothing where nothing is.
@@ -188,10 +233,17 @@ pub fn open(core: &Core, route: &Route) -> Result<Option<Opened>, Fault> {
     let opened = || {
         let enclosed = Enclosed { key: sealed.sealed_key.clone(), value: sealed.sealed_value.clone() };
         let value = disclose(core, PURPOSE, (&id, &sealed.header), &enclosed)?;
+        if sealed.kind == ENVIRONMENT {
+            let variables: BTreeMap<String, String> = serde_json::from_slice(value.expose()).ok()?;
+            let secrets = variables.values().map(|value| Secret::new(value.clone().into_bytes())).collect();
+            let variables = variables.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
+            return Some(Opened { credential: Credential::Environment(variables), secrets });
+        }
         let after = value.expose().iter().position(|b| *b == b' ').map_or(0, |at| at + 1);
         let after = if sealed.kind == "header" { 0 } else { after };
         let secret = Secret::new(value.expose().get(after..)?.to_vec());
-        Some(Opened { credential: UpstreamCredential::new(&sealed.header, &value)?, secret })
+        let credential = Credential::Header(UpstreamCredential::new(&sealed.header, &value)?);
+        Some(Opened { credential, secrets: vec![secret] })
     };
     opened().ok_or(broken).map(Some)
 }

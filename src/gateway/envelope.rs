@@ -74,6 +74,11 @@ impl Bad {
     fn new(id: &Value, code: i64, text: impl Into<String>) -> Self {
         Self { id: id.clone(), code, text: text.into() }
     }
+
+    /// A header repeats something else than the body says.
+    pub(super) fn differs(id: &Value, header: &str) -> Self {
+        Self::new(id, code::HEADERS, format!("The header {header} does not say what the body says"))
+    }
 }
 
 impl Envelope {
@@ -154,13 +159,7 @@ impl Envelope {
     /// Compares what the headers repeat (MCP 2026-07-28, Standard Request Headers). `header` gives one by name; several of one
     /// name count as a mismatch before this.
     pub(super) fn check(&self, header: impl Fn(&str) -> Option<String>) -> Result<(), Bad> {
-        let differs = |name: &str| {
-            Err(Bad::new(
-                &self.id,
-                code::HEADERS,
-                format!("The header {name} does not say what the body says"),
-            ))
-        };
+        let differs = |name: &str| Err(Bad::differs(&self.id, name));
         if let Some(said) = header("mcp-protocol-version")
             && self.version.as_ref().is_some_and(|version| *version != said)
         {
@@ -209,7 +208,7 @@ impl Envelope {
 }
 
 /// A header's value that may be wrapped because it is not plain ASCII.
-fn decoded(text: &str) -> Option<String> {
+pub(super) fn decoded(text: &str) -> Option<String> {
     let wrapped = text.strip_prefix("=?base64?").and_then(|rest| rest.strip_suffix("?="));
     match wrapped {
         None => Some(text.to_owned()),

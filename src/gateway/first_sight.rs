@@ -13,6 +13,7 @@ use super::relay::collect;
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
 use crate::flow::gateway::{Pass, Route};
+use crate::flow::stdio;
 use crate::flow::tools;
 use crate::flow::upstream_tokens::{Shown, shown};
 use crate::outbound::upstream_mcp::{Forward, Streamed};
@@ -62,7 +63,7 @@ async fn list(
             body: body.into(),
             patience: Duration::from_secs(10),
         };
-        let Ok(answer) = core.upstreams.send(&route.upstream, forward, credential).await else { break };
+        let Ok(answer) = stdio::send(core, route, pass, forward, credential).await else { break };
         let Some(message) = message_in(answer, &id).await else { break };
         let Some(tools) = tools_in(&message) else { break };
         found.extend(tools.iter().cloned());

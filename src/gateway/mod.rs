@@ -7,6 +7,7 @@ mod envelope;
 mod first_sight;
 mod frames;
 mod listing;
+mod mirrored;
 mod relay;
 mod strict;
 
@@ -18,11 +19,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use self::envelope::{Envelope, Kind, code};
+use self::envelope::{Bad, Envelope, Kind, code};
 use self::relay::{Call, Record};
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
 use crate::flow::gateway::{self, Ask, Decided, HeldBack, Pass, Refused, Route, Stop, Verdict};
+use crate::flow::stdio;
 use crate::flow::upstream_tokens::{Shown, shown, shown_anew};
 use crate::flow::vault::Opened;
 use crate::outbound::upstream_mcp::{Forward, NoAnswer};
@@ -121,6 +123,10 @@ fn onward(request: &HttpRequest, session: Option<String>) -> Vec<(String, Vec<u8
     out
 }
 
+fn is_mirrored((name, _): &(String, Vec<u8>)) -> bool {
+    name.starts_with(MIRRORED)
+}
+
 /// Whether a page of this origin is none of ours. While the issuer is on this machine alone, so may be pages that use it.
 fn is_foreign(origin: &[u8], issuer: &Issuer) -> bool {
     let here = || {
@@ -215,6 +221,12 @@ impl Arrived {
             if let Some(route) = gateway::find(&self.core, &self.slug) {
                 self.route = route;
             }
+        }
+        if let Some(name) = message.name.as_deref().filter(|_| headers.iter().any(is_mirrored))
+            && let Some(definition) = self.route.definition(name)
+            && let Err(header) = mirrored::check(definition, &message.arguments, &text)
+        {
+            return answer::bad(&Bad::differs(&message.id, &header));
         }
         let judged = match self.judge(&message, version.as_deref()).await {
             Ok(judged) => judged,
@@ -382,8 +394,16 @@ impl Arrived {
             let wait = UPSTREAM_REST.as_secs();
             return answer::later(StatusCode::SERVICE_UNAVAILABLE, &id, wait, text, "upstream_rests");
         }
+        let held = message.as_ref().and_then(|(message, judged)| Some((message, judged.held.as_ref()?)));
+        // Whoever has yet to connect does so before anybody is asked about the call.
+        if held.is_some()
+            && self.route.auth.is_some()
+            && let Err(answer) = self.opened(message.as_ref().map(|(message, _)| message)).await
+        {
+            return *answer;
+        }
         // Late, because a decision is used up by it.
-        if let Some((message, Judged { held: Some(held), .. })) = &message
+        if let Some((message, held)) = held
             && let Err(answer) = self.held_back(message, held).await
         {
             return *answer;
@@ -393,8 +413,8 @@ impl Arrived {
             Ok(opened) => opened,
             Err(answer) => return *answer,
         };
-        let (credential, secret) =
-            opened.map_or((None, None), |Opened { credential, secret }| (Some(credential), Some(secret)));
+        let (credential, secrets) = opened
+            .map_or_else(Default::default, |Opened { credential, secrets }| (Some(credential), secrets));
         let bytes_in = forward.body.len();
         let record = match &message {
             Some((message, judged)) if CALLS.contains(&message.method.as_str()) => {
@@ -410,19 +430,19 @@ impl Arrived {
         }
         let Self { core, caller, slug, route, pass } = self;
         let message = message.map(|(message, _)| message);
-        let mut call = Call { core, caller, slug, route, pass, message, secret, record, _place: place };
+        let mut call = Call { core, caller, slug, route, pass, message, secrets, record, _place: place };
         let again = call.route.auth.is_some().then(|| forward.clone());
-        let sent = call.core.upstreams.send(&call.route.upstream, forward, credential);
+        let sent = stdio::send(&call.core, &call.route, &call.pass, forward, credential);
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
         // A person's token may have been taken back there, or have had its time. Nothing was done with the message.
         if matches!(&sent, Ok(answer) if answer.status == 401)
-            && let (Some(again), Some(secret)) = (again, &call.secret)
+            && let (Some(again), Some(secret)) = (again, call.secrets.first())
         {
             match shown_anew(&call.core, &call.route, &call.pass, secret).await {
                 Ok(Shown::This(opened)) => {
-                    call.secret = Some(opened.secret);
-                    let second =
-                        call.core.upstreams.send(&call.route.upstream, again, Some(opened.credential));
+                    call.secrets = opened.secrets;
+                    let credential = Some(opened.credential);
+                    let second = stdio::send(&call.core, &call.route, &call.pass, again, credential);
                     let Some(second) = call.while_it_counts(second).await else {
                         return relay::cut(&mut call);
                     };
@@ -446,10 +466,10 @@ impl Arrived {
             Err(why) => {
                 tracing::warn!(server = call.slug, %why, "a server behind the gateway gave no answer");
                 call.end("no_answer", 0);
-                let status = if why == NoAnswer::TimedOut {
-                    StatusCode::GATEWAY_TIMEOUT
-                } else {
-                    StatusCode::BAD_GATEWAY
+                let status = match why {
+                    NoAnswer::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+                    NoAnswer::Full => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::BAD_GATEWAY,
                 };
                 let text = "The server behind this gateway does not answer.";
                 answer::rpc(status, &id, code::INTERNAL, text, "upstream_no_answer")

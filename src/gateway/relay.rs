@@ -75,7 +75,7 @@ pub(super) struct Call {
     /// The message; none for a stream that a client opens, or a session it ends.
     pub message: Option<Envelope>,
     /// What must not come back.
-    pub secret: Option<Secret<Vec<u8>>>,
+    pub secrets: Vec<Secret<Vec<u8>>>,
     pub record: Option<Record>,
     /// Held until the last byte.
     pub _place: Place,
@@ -182,8 +182,10 @@ impl Call {
     }
 
     fn scrub(&self, bytes: Bytes) -> Bytes {
-        let Some(secret) = &self.secret else { return bytes };
-        let secret = secret.expose();
+        self.secrets.iter().fold(bytes, |bytes, secret| self.without(bytes, secret.expose()))
+    }
+
+    fn without(&self, bytes: Bytes, secret: &[u8]) -> Bytes {
         let found = |bytes: &[u8]| memchr::memmem::find(bytes, secret);
         if secret.is_empty() || found(&bytes).is_none() {
             return bytes;

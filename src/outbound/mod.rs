@@ -12,7 +12,9 @@ pub mod post;
 pub mod provider;
 pub mod resolver;
 pub mod resource_metadata;
+pub mod stdio;
 pub mod syslog;
 #[cfg(test)]
 mod test_server;
+pub mod upstream;
 pub mod upstream_mcp;

@@ -83,6 +83,9 @@ pub enum NoAnswer {
     /// It broke off, or is no HTTP.
     #[error("the server broke off")]
     Broken,
+    /// As many servers over stdio run as may, and all are in use.
+    #[error("too many servers run already")]
+    Full,
     /// What was to be sent cannot be.
     #[error("the message cannot be sent")]
     Unsendable,

@@ -23,6 +23,7 @@ struct Row {
     reason: String,
     created_at: i64,
     created_by: Option<String>,
+    callers: String,
 }
 
 impl Row {
@@ -34,6 +35,7 @@ impl Row {
             resource_id: need(ResourceId::parse(&self.resource_id), "call_rule.resource_id")?,
             subject: need(Subject::of(&self.subject_kind, &self.subject), "call_rule.subject")?,
             conditions: need(conditions.ok(), "call_rule.conditions")?,
+            callers: json(&self.callers, "call_rule.callers")?,
             effect: need(Effect::parse(&self.effect), "call_rule.effect")?,
             reason: self.reason,
             created_at: Timestamp::from_micros(self.created_at),
@@ -80,6 +82,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &CallRule) -> Result<(), StoreError> {
         reason: new.reason.clone(),
         created_at: new.created_at.micros(),
         created_by: new.created_by.clone(),
+        callers: to_json(&new.callers)?,
     };
     diesel::insert_into(table::table).values(&row).execute(tx.connection())?;
     bump(tx, Topic::Resources);

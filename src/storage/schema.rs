@@ -466,6 +466,7 @@ diesel::table! {
         reason -> Text,
         created_at -> BigInt,
         created_by -> Nullable<Text>,
+        callers -> Text,
     }
 }
 diesel::table! {

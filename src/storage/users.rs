@@ -224,9 +224,14 @@ pub fn hold(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>, StoreError> {
 /// # Errors
 /// A fault of the database.
 pub fn set_groups(tx: &mut Tx<'_>, id: UserId, groups: &[String], now: Timestamp) -> Result<(), StoreError> {
-    diesel::update(users::table.find(id.to_string()))
-        .set((users::groups.eq(to_json(&groups)?), users::updated_at.eq(now.micros())))
+    let groups = to_json(&groups)?;
+    let changed = diesel::update(users::table.find(id.to_string()).filter(users::groups.ne(&groups)))
+        .set((users::groups.eq(&groups), users::updated_at.eq(now.micros())))
         .execute(tx.connection())?;
+    if changed > 0 {
+        // Rules about calls may go by them.
+        bump(tx, Topic::Resources);
+    }
     Ok(())
 }
 
@@ -253,6 +258,7 @@ pub fn set_role(tx: &mut Tx<'_>, id: UserId, role: Role, now: Timestamp) -> Resu
     diesel::update(users::table.find(id.to_string()))
         .set((users::role.eq(role.as_str()), users::updated_at.eq(now.micros())))
         .execute(tx.connection())?;
+    bump(tx, Topic::Resources);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use regex::Regex;
 use serde_json::Value;
 
+use super::callers::CallerRule;
 use super::id::{CallRuleId, ResourceId};
 use super::policy::{MAX_CONDITION, MAX_PATTERN};
 use super::time::Timestamp;
@@ -98,6 +99,8 @@ pub struct CallRule {
     pub subject: Subject,
     /// What all has to hold of a call; every call of its subject meets a rule without conditions.
     pub conditions: Vec<Condition>,
+    /// Whose calls.
+    pub callers: CallerRule,
     /// What becomes of such a call.
     pub effect: Effect,
     /// Why, in words that the caller gets to read.

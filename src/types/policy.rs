@@ -64,6 +64,26 @@ fixed! {
     CALLS_A_MINUTE: usize = 1_200;
     /// Calls and streams through the gateway under one approval at a time.
     CALLS_AT_ONCE: usize = 128;
+    /// Time after which a server over stdio that nobody uses is ended.
+    STDIO_IDLE: Duration = Duration::from_secs(600);
+    /// Time a server over stdio has to end by itself, and then once it is asked to.
+    STDIO_GRACE: Duration = Duration::from_secs(2);
+    /// Most servers over stdio that run on one node.
+    STDIO_PROCESSES: usize = 256;
+    /// Most processes of one server over stdio that run for one person: one serves all clients that can do the same.
+    STDIO_A_PERSON: usize = 4;
+    /// Most sessions of one person with one server over stdio; the oldest goes first.
+    STDIO_SESSIONS: usize = 64;
+    /// Most messages that wait to be written to a server over stdio.
+    STDIO_LINES: usize = 64;
+    /// Most notifications that wait for one client of a server over stdio; more are left out.
+    STDIO_EVENTS: usize = 256;
+    /// Longest line of what a server over stdio complains of that is kept, in characters.
+    STDIO_COMPLAINT: usize = 500;
+    /// Most such lines that are kept for when it dies.
+    STDIO_COMPLAINTS: usize = 8;
+    /// People of whom a node remembers what they are at a server, where rules about calls ask for it.
+    STANDINGS: u64 = 10_000;
     /// Failures in a row after which a server behind the gateway is left alone for [`UPSTREAM_REST`].
     UPSTREAM_FAILURES: usize = 5;
     /// Time for which a server behind the gateway that fails is left alone.

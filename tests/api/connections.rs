@@ -4,13 +4,18 @@
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 
+use postern::flow::call_rules::{self, NewRule};
 use postern::flow::core::Caller;
 use postern::flow::cut::By;
 use postern::flow::grant_tokens::{self, NewGrantToken};
 use postern::flow::people::OrderError;
 use postern::flow::upstream_auth::{self, NewAuth};
-use postern::flow::{alerts, connections, erase, give_back, offboard, people, resources, vault};
+use postern::flow::{
+    alerts, call_approvals, connections, erase, give_back, offboard, people, resources, vault,
+};
 use postern::types::audit::AuditKind;
+use postern::types::call_rule::{Effect, Subject};
+use postern::types::callers::CallerRule;
 use postern::types::secret::Secret;
 use postern::types::upstream_auth::{AuthKind, AuthSettings};
 use serde_json::{Value, json};
@@ -250,6 +255,30 @@ async fn whoever_has_not_connected_is_told_where_and_nothing_goes_out() {
     let sent = world.there.asked("/mcp").last().unwrap().json();
     assert_eq!(sent["params"]["inputResponses"], json!({"own": {"action": "accept"}}));
     assert_eq!(sent["params"]["requestState"], "of the server");
+}
+
+#[actix_web::test]
+async fn nobody_is_asked_about_a_call_whose_person_has_yet_to_connect() {
+    let world = world().await;
+    let bob = world.browser(BOB).await;
+    world.connect(&bob, "bob").await;
+    said(&world.call(&world.token(&bob).await).await);
+    let rule = NewRule {
+        subject: Subject::EveryTool,
+        conditions: Vec::new(),
+        callers: CallerRule::default(),
+        effect: Effect::Ask,
+        reason: "Somebody looks first.".to_owned(),
+    };
+    call_rules::add(&world.node.core, &Caller::command_line(), &world.uri, rule).await.unwrap();
+    let browser = world.browser(EMAIL).await;
+    let token = world.token(&browser).await;
+    let waiting = async || call_approvals::list(&world.node.core, false, None, 10).await.unwrap().len();
+    wants_a_link(&world.call(&token).await);
+    assert_eq!(waiting().await, 0, "a decision would be used up in vain");
+    world.connect(&browser, "ana").await;
+    assert!(world.call(&token).await.text.contains("Somebody looks first."));
+    assert_eq!(waiting().await, 1);
 }
 
 #[actix_web::test]

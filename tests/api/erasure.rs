@@ -47,24 +47,6 @@ async fn holds(node: &Node) -> postern::flow::audit_chain::Whole {
     verify(&node.core).await.unwrap().unwrap_or_else(|found| panic!("{found}"))
 }
 
-/// Everything that is in the database, as bytes.
-fn dump(node: &Node) -> Vec<u8> {
-    match &node.database().url {
-        DatabaseUrl::Sqlite(path) => {
-            let mut all = std::fs::read(path).unwrap();
-            for more in ["-wal", "-journal"] {
-                all.extend(std::fs::read(format!("{}{more}", path.display())).unwrap_or_default());
-            }
-            all
-        }
-        DatabaseUrl::Postgres(url) => {
-            let output = std::process::Command::new("pg_dump").arg(url).output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            output.stdout
-        }
-    }
-}
-
 fn has(dump: &[u8], text: &str) -> bool {
     dump.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
 }
@@ -82,12 +64,12 @@ fn names(dump: &[u8], email: &str) -> bool {
 async fn nothing_of_them_is_left_and_the_log_holds() {
     let node = lived_in().await;
     let before = holds(&node).await;
-    assert!(names(&dump(&node), EMAIL) && has(&dump(&node), "192.0.2.77"));
+    assert!(names(&node.database().dump(), EMAIL) && has(&node.database().dump(), "192.0.2.77"));
     let done = erase_person(&node, EMAIL).await.unwrap();
     assert!(done.compacted && done.records >= 6 && done.traces.grants == 1, "{done:?}");
     let after = holds(&node).await;
     assert!(after.erased >= done.records && after.records > before.records, "{after:?}");
-    let left = dump(&node);
+    let left = node.database().dump();
     assert!(!names(&left, EMAIL), "the address is still there");
     assert!(!has(&left, "192.0.2.77"), "where they came from is still there");
     assert!(has(&left, NEIGHBOUR), "the neighbour is not");
@@ -131,7 +113,7 @@ async fn the_last_administrator_stays() {
     assert_eq!(Browser::new(&node).sign_in(ROOT, PASSWORD).await.status, 303, "nothing was done");
     people::set_role(&node.core, &Caller::command_line(), EMAIL, Role::Admin).await.unwrap();
     erase_person(&node, ROOT).await.unwrap();
-    assert!(!names(&dump(&node), ROOT));
+    assert!(!names(&node.database().dump(), ROOT));
     let refused = erase_person(&node, EMAIL).await;
     assert!(matches!(refused, Err(OrderError::Bad(_))), "{refused:?}");
 }
@@ -205,7 +187,7 @@ async fn an_erasure_that_was_interrupted_goes_on() {
     .await
     .unwrap();
     erase_person(&node, EMAIL).await.unwrap();
-    assert!(!names(&dump(&node), EMAIL));
+    assert!(!names(&node.database().dump(), EMAIL));
     holds(&node).await;
 }
 

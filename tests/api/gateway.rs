@@ -2,6 +2,7 @@
 
 mod lists;
 mod rules;
+mod stdio;
 
 use std::time::Duration;
 
@@ -285,6 +286,17 @@ async fn the_body_decides_and_what_could_be_read_in_two_ways_goes_nowhere() {
     for (name, value) in [("mcp-name", "add"), ("mcp-method", "tools/list")] {
         let answer = Answer::of(world.request(&token, &call("look")).header(name, value)).await;
         assert_eq!((answer.status, &answer.body["error"]["code"]), (400, &json!(-32_020)), "{name}");
+    }
+    world.mcp.tools(|tools| {
+        tools[0]["inputSchema"]["properties"] = json!({"text": {"type": "string", "x-mcp-header": "Text"}});
+    });
+    world.list(&token).await;
+    tools::decide(&world.node.core, &Caller::command_line(), &world.uri, vec![], Decision::Approve(None))
+        .await
+        .unwrap();
+    for (value, status) in [("very private words", 200), ("other words", 400)] {
+        let answer = Answer::of(world.request(&token, &call("look")).header("mcp-param-text", value)).await;
+        assert_eq!(answer.status, status, "{value}: {}", answer.text);
     }
     // Said once rightly, and once more.
     let twice = world.request(&token, &call("look")).header("mcp-name", "look").header("mcp-name", "wipe");

@@ -49,6 +49,9 @@ pub(in crate::cli) struct CredentialArgs {
     /// Read a value; it goes into the header of this name, such as X-Api-Key.
     #[arg(long, value_name = "NAME", group = "kind")]
     pub(in crate::cli) header: Option<String>,
+    /// Read a value for the variable of this name in the environment of a server over stdio; may be repeated, a line each.
+    #[arg(long, value_name = "NAME", group = "kind")]
+    pub(in crate::cli) env: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -108,6 +111,9 @@ pub(in crate::cli) struct ImportArgs {
     /// Do it, and write the configuration without its keys here. Without this nothing is changed.
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) out: Option<PathBuf>,
+    /// Servers over stdio, too: they run on the machine of this issuer then, and not on that of whoever uses them.
+    #[arg(long)]
+    pub(in crate::cli) stdio: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -40,6 +40,13 @@ pub(in crate::cli) struct NewRuleArgs {
     /// it has to hold.
     #[arg(long = "when", value_name = "CONDITION")]
     pub(in crate::cli) conditions: Vec<String>,
+    /// Whose calls: group:NAME, role:NAME (at the server), console:ROLE, kind:app|grant_token|machine or client:ID; may be
+    /// repeated, and then any of it. Everybody's unless given.
+    #[arg(long = "for", value_name = "CALLERS")]
+    pub(in crate::cli) only: Vec<String>,
+    /// Whose calls it is not about, written like --for; may be repeated.
+    #[arg(long, value_name = "CALLERS")]
+    pub(in crate::cli) except: Vec<String>,
     /// Refuse such calls.
     #[arg(long, group = "effect")]
     pub(in crate::cli) deny: bool,

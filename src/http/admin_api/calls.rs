@@ -14,6 +14,7 @@ use crate::flow::call_rules::{self, NewRule};
 use crate::flow::explain::{self, Question};
 use crate::types::admin::Permission;
 use crate::types::call_rule::{CallRule, Condition, Effect, Subject};
+use crate::types::callers::CallerRule;
 use crate::types::id::{CallApprovalId, CallRuleId};
 
 pub const OPERATIONS: &[Operation] = &[
@@ -130,6 +131,14 @@ struct RuleToMake {
     #[serde(default)]
     #[schemars(length(max = 16))]
     when: Vec<String>,
+    /// Whose calls, such as `group:finance`; everybody's when empty.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    only: Vec<String>,
+    /// Whose calls not.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    except: Vec<String>,
     /// What becomes of them.
     effect: EffectShown,
     /// Why, in a sentence that the caller gets to read.
@@ -145,6 +154,10 @@ struct RuleShown {
     about: About,
     /// What all has to hold of them.
     when: Vec<String>,
+    /// Whose calls; everybody's when empty.
+    only: Vec<String>,
+    /// Whose calls not.
+    except: Vec<String>,
     /// What becomes of them.
     effect: EffectShown,
     /// Why.
@@ -166,6 +179,8 @@ impl RuleShown {
                 Subject::Method(name) => About::Method(name.clone()),
             },
             when: rule.conditions.iter().map(|condition| Condition::as_str(condition).to_owned()).collect(),
+            only: rule.callers.only.iter().map(ToString::to_string).collect(),
+            except: rule.callers.except.iter().map(ToString::to_string).collect(),
             effect: match rule.effect {
                 Effect::Deny => EffectShown::Deny,
                 Effect::Ask => EffectShown::Ask,
@@ -193,6 +208,7 @@ async fn add_rule(call: Call) -> Result<Answer, Problem> {
             About::Method(name) => Subject::Method(name),
         },
         conditions: wanted.when,
+        callers: CallerRule::parse(&wanted.only, &wanted.except).map_err(Problem::refused)?,
         effect: match wanted.effect {
             EffectShown::Deny => Effect::Deny,
             EffectShown::Ask => Effect::Ask,

@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::shapes::Server;
 use crate::flow::resources::{self, GatewayChange, NewResource, ResourceChange};
 use crate::flow::roles::{self, Change};
+use crate::flow::stdio;
 use crate::types::access_rule::{Holder, NamedRole, Who};
 use crate::types::admin::Permission;
 use crate::types::id::{ResourceId, UserId};
@@ -296,6 +297,12 @@ async fn add(call: Call) -> Result<Answer, Problem> {
         default: scope.default,
     });
     let mut scopes: Vec<ResourceScope> = scopes.collect();
+    if new.upstream.as_deref().is_some_and(stdio::is_command) {
+        // Whoever may add a server may not for that run programs on this machine.
+        return Err(Problem::refused(
+            "A server that is a command is added with `postern resource add`, on the machine where it will run.",
+        ));
+    }
     if scopes.is_empty() && new.upstream.is_some() {
         scopes = resources::gated_scopes();
     }

@@ -9,6 +9,7 @@ use crate::flow::explain::{self, Question};
 use crate::flow::gateway::Route;
 use crate::flow::people::OrderError;
 use crate::types::call_rule::{Condition, Effect, Subject};
+use crate::types::callers::CallerRule;
 use crate::types::id::ResourceId;
 use crate::types::resource::Resource;
 use crate::types::tool::ToolClass;
@@ -21,6 +22,10 @@ use crate::web::view::editor::{Editor, Entry, Input};
 const CONDITIONS: [(&str, &str); 3] =
     [("when1", "When, such as amount > 1000"), ("when2", "And when"), ("when3", "And when also")];
 
+/// Fields for whose calls it is about; several are parted by commas.
+const CALLERS: [(&str, &str); 2] =
+    [("only", "Whose, such as group:finance; everybody’s when empty"), ("except", "But not those of")];
+
 /// Adds the rules, and what one can do about them; nothing where the server is not behind the gateway.
 pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&Route>) {
     let Some(route) = route else { return };
@@ -28,7 +33,7 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
     let mut rows = table(
         "Rules about calls",
         "There is none: permissions and classes of tools decide alone.",
-        vec!["About", "When", "What happens", "Why"],
+        vec!["About", "Whose", "When", "What happens", "Why"],
     );
     for rule in &route.rules {
         let conditions: Vec<&str> = rule.conditions.iter().map(Condition::as_str).collect();
@@ -37,7 +42,13 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
             Effect::Deny => marked("refused", "harm"),
             Effect::Ask => marked("waits for you", "care"),
         };
-        rows.rows.push(vec![said(rule.subject.to_string()), said(when), happens, said(rule.reason.clone())]);
+        rows.rows.push(vec![
+            said(rule.subject.to_string()),
+            said(rule.callers.to_string()),
+            said(when),
+            happens,
+            said(rule.reason.clone()),
+        ]);
         view.acts.push(Act {
             title: "Remove a rule",
             effect: format!("Calls of {} are not held up by “{}” any more.", rule.subject, rule.reason),
@@ -63,6 +74,11 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
     }
     let mut inputs = vec![Input { name: "about", label: "About", entry: Entry::Choice(subjects) }];
     inputs.extend(CONDITIONS.map(|(name, label)| Input {
+        name,
+        label,
+        entry: Entry::Line(String::new(), false),
+    }));
+    inputs.extend(CALLERS.map(|(name, label)| Input {
         name,
         label,
         entry: Entry::Line(String::new(), false),
@@ -138,10 +154,15 @@ pub(super) async fn change(
     let about = form.value("about");
     let (kind, value) = about.split_once(' ').unwrap_or((about, ""));
     let bad = |text: &str| OrderError::Bad(text.to_owned());
+    let [only, except] = CALLERS.map(|(name, _)| {
+        let parts = form.value(name).split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect::<Vec<_>>()
+    });
     let conditions = CONDITIONS.iter().map(|(name, _)| form.value(name).trim().to_owned());
     let new = NewRule {
         subject: Subject::of(kind, value).ok_or_else(|| bad("say what the rule is about"))?,
         conditions: conditions.filter(|text| !text.is_empty()).collect(),
+        callers: CallerRule::parse(&only, &except).map_err(OrderError::Bad)?,
         effect: Effect::parse(form.value("effect")).ok_or_else(|| bad("say what happens"))?,
         reason: form.value("reason").trim().to_owned(),
     };

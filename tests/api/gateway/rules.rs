@@ -8,6 +8,7 @@ use postern::flow::resources::{self, GatewayChange, ResourceChange};
 use postern::types::alert::Detector;
 use postern::types::call_approval::Stage;
 use postern::types::call_rule::{CallRule, Effect, Subject};
+use postern::types::callers::CallerRule;
 use postern::types::policy::{CALL_APPROVAL_USE, CALL_APPROVAL_WAIT, CALL_APPROVALS_OPEN};
 use postern::types::resource::PassKind;
 
@@ -20,7 +21,8 @@ fn with(tool: &str, arguments: Value) -> Value {
 impl World {
     async fn rule(&self, effect: Effect, subject: Subject, conditions: &[&str]) -> CallRule {
         let conditions = conditions.iter().map(|&text| text.to_owned()).collect();
-        let new = NewRule { subject, conditions, effect, reason: "Ask the treasurer.".to_owned() };
+        let callers = CallerRule::default();
+        let new = NewRule { subject, conditions, callers, effect, reason: "Ask the treasurer.".to_owned() };
         call_rules::add(&self.node.core, &Caller::command_line(), &self.uri, new).await.unwrap()
     }
 
@@ -90,12 +92,86 @@ async fn a_rule_holds_on_another_node_too() {
 }
 
 #[actix_web::test]
+async fn a_rule_is_about_those_it_names_and_follows_who_they_are() {
+    let world = world().await;
+    let caller = Caller::command_line();
+    let token = world.token("notes:read notes:write").await;
+    world.list(&token).await;
+    let rule = |only: &[&str], except: &[&str]| {
+        let list = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let callers = CallerRule::parse(&list(only), &list(except)).unwrap();
+        let reason = "Ask the treasurer.".to_owned();
+        NewRule { subject: tool("add"), conditions: Vec::new(), callers, effect: Effect::Deny, reason }
+    };
+    let add =
+        async |new| call_rules::add(&world.node.core, &caller, &world.uri, new).await.unwrap().id.to_string();
+    let remove = async |id: String| call_rules::remove(&world.node.core, &caller, &id, None).await.unwrap();
+    let groups = async |groups: &[&str]| {
+        let groups = groups.iter().map(|&name| name.to_owned()).collect();
+        roles::set_groups(&world.node.core, &caller, EMAIL, groups).await.unwrap();
+    };
+    // Everybody but finance.
+    let finance = add(rule(&[], &["group:finance"])).await;
+    assert_eq!(world.call(&token, "add").await.body["error"]["code"], -32_001);
+    assert_eq!(world.list(&token).await, ["look"], "what may not be called is not shown");
+    groups(&["finance"]).await;
+    assert!(world.call(&token, "add").await.body["result"].is_object());
+    assert_eq!(world.list(&token).await, ["look", "add"]);
+    // Another node hears of it as well.
+    let other = world.node.second();
+    groups(&[]).await;
+    other.catch_up().await;
+    let there = other.request("POST", &format!("{}/mcp/notes", other.base)).bearer_auth(&token);
+    assert_eq!(Answer::of(there.json(&call("add"))).await.body["error"]["code"], -32_001);
+    remove(finance).await;
+    // By how somebody comes.
+    let machines = add(rule(&["kind:machine", "kind:grant_token"], &[])).await;
+    assert!(world.call(&token, "add").await.body["result"].is_object());
+    let new = NewGrantToken {
+        user: EMAIL.to_owned(),
+        resource: world.uri.clone(),
+        name: "laptop".to_owned(),
+        scopes: vec!["notes:read".to_owned(), "notes:write".to_owned()],
+        tools: Vec::new(),
+        ttl: Duration::from_secs(600),
+    };
+    let (_, laptop) = grant_tokens::create(&world.node.core, &caller, new).await.unwrap();
+    assert_eq!(world.call(laptop.expose(), "add").await.body["error"]["code"], -32_001);
+    assert_eq!(world.list(&token).await, ["look", "add"]);
+    assert_eq!(
+        world.list(laptop.expose()).await,
+        ["look"],
+        "a list that was kept for one is not shown to the other"
+    );
+    remove(machines).await;
+    // By a role at the server, which is what explaining goes by, too.
+    let change = Change::Give(Holder { role: "injector".to_owned(), who: Who::Everyone });
+    roles::change(&world.node.core, &caller, &world.uri, change).await.unwrap();
+    add(rule(&["role:injector"], &["console:auditor"])).await;
+    assert_eq!(world.call(&token, "add").await.body["error"]["code"], -32_001);
+    let question = Question {
+        email: EMAIL.to_owned(),
+        uri: world.uri.clone(),
+        method: "tools/call".to_owned(),
+        name: Some("add".to_owned()),
+        target: None,
+        arguments: json!({}),
+    };
+    let answers = explain::explain(&world.node.core, &question).await.unwrap();
+    assert!(answers.iter().all(|answer| !answer.goes), "{answers:?}");
+    people::set_role(&world.node.core, &caller, EMAIL, Role::Auditor).await.unwrap();
+    assert!(world.call(&token, "add").await.body["result"].is_object());
+    assert!(explain::explain(&world.node.core, &question).await.unwrap().iter().all(|answer| answer.goes));
+}
+
+#[actix_web::test]
 async fn a_rule_that_cannot_be_read_is_refused() {
     let world = world().await;
     let caller = Caller::command_line();
     let new = |subject: Subject, condition: &str, reason: &str| NewRule {
         subject,
         conditions: vec![condition.to_owned()],
+        callers: CallerRule::default(),
         effect: Effect::Deny,
         reason: reason.to_owned(),
     };

@@ -13,7 +13,7 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 pub struct Database {
     pub url: DatabaseUrl,
     server: Option<(String, String)>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Database {
@@ -21,14 +21,37 @@ impl Database {
         let folder = tempfile::tempdir().unwrap();
         let Ok(server) = std::env::var("POSTERN_TEST_DATABASE") else {
             let url = DatabaseUrl::Sqlite(folder.path().join("postern.db"));
-            return Self { url, server: None, _folder: folder };
+            return Self { url, server: None, folder };
         };
         let name = format!("postern_api_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::establish(&server).unwrap();
         connection.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         let mut url = url::Url::parse(&server).unwrap();
         url.set_path(&name);
-        Self { url: DatabaseUrl::Postgres(url.into()), server: Some((server, name)), _folder: folder }
+        Self { url: DatabaseUrl::Postgres(url.into()), server: Some((server, name)), folder }
+    }
+
+    /// A folder that goes with it.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Everything that is in the database, as bytes.
+    pub fn dump(&self) -> Vec<u8> {
+        match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                let mut all = std::fs::read(path).unwrap();
+                for more in ["-wal", "-journal"] {
+                    all.extend(std::fs::read(format!("{}{more}", path.display())).unwrap_or_default());
+                }
+                all
+            }
+            DatabaseUrl::Postgres(url) => {
+                let output = std::process::Command::new("pg_dump").arg(url).output().unwrap();
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                output.stdout
+            }
+        }
     }
 
     /// Holds what every write needs until the value is dropped; `None` on PostgreSQL, which has no such thing.

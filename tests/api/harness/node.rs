@@ -13,6 +13,7 @@ use postern::crypto::seal::MasterKey;
 use postern::flow::core::{Caller, Core};
 use postern::flow::people::NewUser;
 use postern::flow::resources::NewResource;
+use postern::flow::stdio::Place;
 use postern::flow::{live, people, resources};
 use postern::server::{Serving, serve};
 use postern::telemetry::Metrics;
@@ -258,6 +259,7 @@ fn launch(
         database: database.url.clone(),
         policy,
         master: MasterKey::from_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap(),
+        stdio: Place { folder: database.folder().join("stdio"), search_path: std::env::var("PATH").unwrap() },
         clock: Arc::new(clock.clone()),
         rng: Arc::new(SeededRng::new(SEED.fetch_add(1, Ordering::Relaxed))),
     };

@@ -1,0 +1,1 @@
+ALTER TABLE call_rule DROP COLUMN callers;
