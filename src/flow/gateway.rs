@@ -19,12 +19,14 @@ use super::introspect::status_index;
 use super::kept_lists::KeptLists;
 use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests, went_out};
+use super::upstream_tls::Tls;
 pub use crate::account::call::{Ask, Verdict};
 use crate::account::call::{Known, decide};
 use crate::account::cut::Hold;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream_mcp::Upstreams;
 use crate::storage::gateway::{self as rows, SealedCredential};
+use crate::storage::upstream_tls::{self, SealedTls};
 use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_rule::CallRule;
@@ -51,6 +53,8 @@ pub struct Route {
     pub(super) credential: Option<SealedCredential>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
+    /// TLS of its own, where it has any.
+    pub tls: Option<Tls>,
     /// Its lists, as they were judged while all of the above is as it is.
     lists: KeptLists,
 }
@@ -94,6 +98,7 @@ impl Route {
 pub(super) struct Upstream {
     tools: Vec<(ResourceId, Tool)>,
     credentials: Vec<SealedCredential>,
+    tls: Vec<SealedTls>,
     ways: Vec<UpstreamAuth>,
     rules: Vec<CallRule>,
 }
@@ -103,16 +108,18 @@ pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Upstream, StoreError> {
     Ok(Upstream {
         tools: rows::tools(tx)?,
         credentials: rows::credentials(tx)?,
+        tls: upstream_tls::list(tx)?,
         ways: connections::ways(tx)?,
         rules: call_rules::list(tx)?,
     })
 }
 
-/// The servers behind the gateway, by slug.
+/// The servers behind the gateway, by slug; with what is still good of those that were there before.
 #[must_use]
 pub(super) fn routes(
     list: &[Resource],
-    Upstream { tools, credentials, ways, rules }: Upstream,
+    Upstream { tools, credentials, tls, ways, rules }: Upstream,
+    before: &HashMap<String, Arc<Route>>,
 ) -> HashMap<String, Arc<Route>> {
     let mut by_server: HashMap<ResourceId, HashMap<String, Tool>> = HashMap::new();
     for (id, tool) in tools {
@@ -123,12 +130,15 @@ pub(super) fn routes(
         ruled.entry(rule.resource_id).or_default().push(rule);
     }
     let mut ways: HashMap<_, _> = ways.into_iter().map(|one| (one.resource_id, one)).collect();
+    let mut tls: HashMap<_, _> = tls.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
     list.iter()
         .filter_map(|resource| {
             let upstream = Upstreams::check(resource.upstream.as_deref()?).ok()?;
             let tools = by_server.remove(&resource.id).unwrap_or_default();
             let read = |tool: &Tool| serde_json::from_str(&tool.seen).unwrap_or_default();
+            let slug = resource.slug.clone()?;
+            let was = before.get(&slug).and_then(|route| route.tls.as_ref());
             let route = Route {
                 resource: resource.clone(),
                 upstream,
@@ -137,9 +147,10 @@ pub(super) fn routes(
                 rules: ruled.remove(&resource.id).unwrap_or_default(),
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
+                tls: tls.remove(&resource.id).map(|sealed| Tls::of(sealed, was)),
                 lists: KeptLists::default(),
             };
-            Some((resource.slug.clone()?, Arc::new(route)))
+            Some((slug, Arc::new(route)))
         })
         .collect()
 }

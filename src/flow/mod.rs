@@ -69,6 +69,7 @@ pub mod tools;
 pub mod traffic;
 pub mod upstream;
 pub mod upstream_auth;
+pub mod upstream_tls;
 pub mod upstream_tokens;
 pub mod usage;
 pub mod vault;

@@ -3,6 +3,7 @@
 //! never from the caller.
 
 mod answer;
+mod certificate;
 mod envelope;
 mod first_sight;
 mod frames;
@@ -202,6 +203,9 @@ impl Arrived {
                 Ok(place) => place,
                 Err(refused) => return self.too_many(&message.id, refused).await,
             };
+            if let Err(answer) = self.way(Some(&message)).await {
+                return *answer;
+            }
             if self.route.auth.is_some()
                 && let Err(answer) = self.opened(Some(&message)).await
             {
@@ -389,6 +393,10 @@ impl Arrived {
             return *answer;
         }
         // Only now: what is refused never gets here.
+        let way = match self.way(message.as_ref().map(|(message, _)| message)).await {
+            Ok(way) => way,
+            Err(answer) => return *answer,
+        };
         let opened = match self.opened(message.as_ref().map(|(message, _)| message)).await {
             Ok(opened) => opened,
             Err(answer) => return *answer,
@@ -412,7 +420,7 @@ impl Arrived {
         let message = message.map(|(message, _)| message);
         let mut call = Call { core, caller, slug, route, pass, message, secret, record, _place: place };
         let again = call.route.auth.is_some().then(|| forward.clone());
-        let sent = call.core.upstreams.send(&call.route.upstream, forward, credential);
+        let sent = way.send(&call.route.upstream, forward, credential);
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
         // A person's token may have been taken back there, or have had its time. Nothing was done with the message.
         if matches!(&sent, Ok(answer) if answer.status == 401)
@@ -421,8 +429,7 @@ impl Arrived {
             match shown_anew(&call.core, &call.route, &call.pass, secret).await {
                 Ok(Shown::This(opened)) => {
                     call.secret = Some(opened.secret);
-                    let second =
-                        call.core.upstreams.send(&call.route.upstream, again, Some(opened.credential));
+                    let second = way.send(&call.route.upstream, again, Some(opened.credential));
                     let Some(second) = call.while_it_counts(second).await else {
                         return relay::cut(&mut call);
                     };
@@ -445,14 +452,9 @@ impl Arrived {
             Ok(answer) => relay::back(call, answer).await,
             Err(why) => {
                 tracing::warn!(server = call.slug, %why, "a server behind the gateway gave no answer");
-                call.end("no_answer", 0);
-                let status = if why == NoAnswer::TimedOut {
-                    StatusCode::GATEWAY_TIMEOUT
-                } else {
-                    StatusCode::BAD_GATEWAY
-                };
-                let text = "The server behind this gateway does not answer.";
-                answer::rpc(status, &id, code::INTERNAL, text, "upstream_no_answer")
+                let (outcome, status, text, name) = certificate::told(why);
+                call.end(outcome, 0);
+                answer::rpc(status, &id, code::INTERNAL, text, name)
             }
         }
     }

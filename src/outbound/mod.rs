@@ -16,3 +16,4 @@ pub mod syslog;
 #[cfg(test)]
 mod test_server;
 pub mod upstream_mcp;
+pub mod upstream_tls;

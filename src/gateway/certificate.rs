@@ -1,0 +1,56 @@
+//! Certificates of clients: the gateway's own at the server behind it.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use serde_json::Value;
+
+use super::Arrived;
+use super::answer;
+use super::envelope::{Envelope, code};
+use crate::flow::upstream_tls::{self, NoWay};
+use crate::outbound::upstream_mcp::{NoAnswer, Upstreams};
+use crate::wire::reply;
+
+impl Arrived {
+    /// What carries messages to the server; the answer where nothing does.
+    pub(super) async fn way(&self, message: Option<&Envelope>) -> Result<Upstreams, Box<HttpResponse>> {
+        match upstream_tls::way(&self.core, &self.route) {
+            Ok(way) => Ok(way),
+            Err(NoWay::Fault(fault)) => Err(Box::new(reply::fault(&fault, &self.caller))),
+            Err(NoWay::Expired) => {
+                let why = "upstream_certificate_expired";
+                tracing::warn!(server = self.slug, "the gateway's certificate for this server has had its time");
+                if let Some(message) = message {
+                    self.refused(message, why, None).await?;
+                }
+                let id = message.map_or(Value::Null, |message| message.id.clone());
+                let text = "The certificate of this gateway for the server behind it is not valid now.";
+                Err(Box::new(answer::rpc(StatusCode::BAD_GATEWAY, &id, code::INTERNAL, text, why)))
+            }
+        }
+    }
+}
+
+/// What a record calls it, and what the caller is told: status, words, and the error's name.
+pub(super) fn told(why: NoAnswer) -> (&'static str, StatusCode, &'static str, &'static str) {
+    let bad = StatusCode::BAD_GATEWAY;
+    match why {
+        NoAnswer::Untrusted(_) => (
+            "server_untrusted",
+            bad,
+            "The server behind this gateway has a certificate that is not trusted.",
+            "upstream_untrusted",
+        ),
+        NoAnswer::Refused => (
+            "certificate_refused",
+            bad,
+            "The server behind this gateway does not accept its client certificate.",
+            "upstream_certificate_refused",
+        ),
+        NoAnswer::TimedOut | NoAnswer::Unreachable | NoAnswer::Broken | NoAnswer::Unsendable => {
+            let late = why == NoAnswer::TimedOut;
+            let status = if late { StatusCode::GATEWAY_TIMEOUT } else { bad };
+            ("no_answer", status, "The server behind this gateway does not answer.", "upstream_no_answer")
+        }
+    }
+}
