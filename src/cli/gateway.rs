@@ -69,7 +69,7 @@ pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Sa
 }
 
 /// A PEM file, if it is not far too long.
-fn pem(path: &Path) -> Result<String, CliError> {
+pub(super) fn pem(path: &Path) -> Result<String, CliError> {
     let wrong = |why: &str| CliError::Usage(format!("{}: {why}", path.display()));
     let mut text = String::new();
     let most = u64::try_from(MAX_PEM).unwrap_or(u64::MAX) + 1;
@@ -85,7 +85,8 @@ fn pem(path: &Path) -> Result<String, CliError> {
 async fn tls(core: &Core, caller: &Caller, args: TlsArgs) -> Result<Said, CliError> {
     if args.clear {
         let was = upstream_tls::clear(core, caller, &args.uri).await?;
-        let line = if was { "forgotten; TLS there is what it is everywhere" } else { "there was nothing to forget" };
+        let line =
+            if was { "forgotten; TLS there is what it is everywhere" } else { "there was nothing to forget" };
         return Ok(Said::new(json!({ "uri": args.uri, "cleared": was }), vec![line.to_owned()]));
     }
     let ca = args.ca.as_deref().map(pem).transpose()?;
@@ -96,8 +97,7 @@ async fn tls(core: &Core, caller: &Caller, args: TlsArgs) -> Result<Said, CliErr
     let (resource, facts) = if identity.is_none() && ca.is_none() {
         upstream_tls::find(core, &args.uri).await?
     } else {
-        let (resource, facts) =
-            upstream_tls::set(core, caller, &args.uri, NewTls { identity, ca }).await?;
+        let (resource, facts) = upstream_tls::set(core, caller, &args.uri, NewTls { identity, ca }).await?;
         (resource, Some(facts))
     };
     let Some(facts) = facts else {

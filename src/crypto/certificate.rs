@@ -1,12 +1,19 @@
 //! X.509 certificates (RFC 5280): reading them, and saying what they are.
 
-use rustls::pki_types::CertificateDer;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use sha2::{Digest as _, Sha256};
 use x509_parser::parse_x509_certificate;
 
 use crate::types::certificate::CertificateFacts;
 use crate::types::policy::{MAX_CERTIFICATES, MAX_PEM};
+use crate::types::time::Timestamp;
 
 /// Longest name of a subject or issuer that is shown, in characters.
 const NAME: usize = 300;
@@ -33,6 +40,33 @@ pub fn is_authority(der: &[u8]) -> bool {
     parse_x509_certificate(der).is_ok_and(|(_, parsed)| parsed.is_ca())
 }
 
+/// An authority that signs certificates of clients.
+pub struct Authority {
+    facts: CertificateFacts,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+impl Authority {
+    /// From its certificate; nothing when it cannot be one.
+    #[must_use]
+    pub fn new(der: Vec<u8>) -> Option<Self> {
+        let facts = facts(&der)?;
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(der)).ok()?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+        Some(Self { facts, verifier })
+    }
+
+    /// Whether it has signed this certificate, directly and for a client (RFC 5280 §6.1, §4.2.1.12), and both are valid.
+    #[must_use]
+    pub fn vouches_for(&self, der: &[u8], now: Timestamp) -> bool {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(now.seconds().try_into().unwrap_or(0)));
+        let der = CertificateDer::from(der);
+        self.facts.is_valid_at(now) && self.verifier.verify_client_cert(&der, &[], at).is_ok()
+    }
+}
+
 /// Names come from whoever made the certificate.
 fn shown(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(NAME).collect()
@@ -55,7 +89,7 @@ pub fn read(pem: &str) -> Result<Vec<(CertificateDer<'static>, CertificateFacts)
         }
         all.push((der, facts));
     }
-    if all.is_empty() { Err("there is no certificate in it (-----BEGIN CERTIFICATE-----)".to_owned()) } else { Ok(all) }
+    if all.is_empty() { Err("there is no certificate in it, as PEM".to_owned()) } else { Ok(all) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::Value;
 use url::Url;
 
 pub use super::call_approvals::{Decided, HeldBack, ask_for};
+use super::client_certificate::Gate;
 use super::core::{Caller, Core};
 pub use super::ended::note as note_end;
 use super::failure::Fault;
@@ -53,6 +54,8 @@ pub struct Route {
     pub(super) credential: Option<SealedCredential>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
+    /// The client certificates with which one comes, where one is wanted.
+    pub(super) gate: Option<Gate>,
     /// TLS of its own, where it has any.
     pub tls: Option<Tls>,
     /// Its lists, as they were judged while all of the above is as it is.
@@ -147,6 +150,7 @@ pub(super) fn routes(
                 rules: ruled.remove(&resource.id).unwrap_or_default(),
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
+                gate: Gate::of(&resource.gateway.client_certificate),
                 tls: tls.remove(&resource.id).map(|sealed| Tls::of(sealed, was)),
                 lists: KeptLists::default(),
             };

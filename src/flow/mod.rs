@@ -11,6 +11,7 @@ pub mod authorize;
 pub mod call_approvals;
 pub mod call_rules;
 pub mod client_admin;
+pub mod client_certificate;
 pub mod client_credentials;
 pub mod clients;
 pub mod code;

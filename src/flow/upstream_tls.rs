@@ -105,7 +105,9 @@ pub async fn set(
         return Err(bad(format!("{uri} is not behind the gateway: it has no upstream")));
     };
     if !Url::parse(upstream).is_ok_and(|url| url.scheme() == "https") {
-        return Err(bad(format!("the upstream {upstream} is not https: there is no certificate on the way to it")));
+        return Err(bad(format!(
+            "the upstream {upstream} is not https: there is no certificate on the way to it"
+        )));
     }
     let now = core.now();
     let (material, facts) = check(&new, now)?;
@@ -145,7 +147,11 @@ fn check(new: &NewTls, now: Timestamp) -> Result<(TlsMaterial, TlsFacts), OrderE
     let valid = |what: &str, facts: &CertificateFacts| {
         let (name, from, to) = (&facts.subject, facts.begins_at(), facts.ends_at());
         let fits = facts.is_valid_at(now);
-        if fits { Ok(()) } else { Err(bad(format!("{what} {name} is valid from {from} to {to}, and not now"))) }
+        if fits {
+            Ok(())
+        } else {
+            Err(bad(format!("{what} {name} is valid from {from} to {to}, and not now")))
+        }
     };
     let mut material = TlsMaterial { identity: None, cas: Vec::new() };
     let mut facts = TlsFacts::default();

@@ -34,6 +34,7 @@ use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTR
 use crate::types::tool::{ToolClass, canonical};
 use crate::wire::body::{self, BodyError};
 use crate::wire::caller::{From, bearer};
+use crate::wire::client_certificate::presented;
 use crate::wire::reply;
 
 /// Headers of a caller that go on. Everything else stays here, the caller's token first of all.
@@ -99,10 +100,14 @@ pub async fn serve(
         Err(Stop::WrongKind(kind)) => return answer::wrong_kind(kind),
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
-    if let Err(fault) = gateway::note_use(&core, &from.0, &pass).await {
-        return reply::fault(&fault, &from.0);
+    let (core, caller, certificate) = (core.into_inner(), from.0, None);
+    let mut arrived = Arrived { core, caller, slug, route, pass, certificate };
+    if let Err(answer) = arrived.show(|| presented(&request)).await {
+        return *answer;
     }
-    let arrived = Arrived { core: core.into_inner(), caller: from.0, slug, route, pass };
+    if let Err(fault) = gateway::note_use(&arrived.core, &arrived.caller, &arrived.pass).await {
+        return reply::fault(&fault, &arrived.caller);
+    }
     match *request.method() {
         actix_web::http::Method::POST => arrived.post(&request, payload).await,
         actix_web::http::Method::DELETE => arrived.plain(&request, "DELETE").await,
@@ -144,6 +149,8 @@ struct Arrived {
     slug: String,
     route: Arc<Route>,
     pass: Pass,
+    /// The fingerprint of their client certificate, where the server wants one.
+    certificate: Option<String>,
 }
 
 impl Arrived {
@@ -368,6 +375,9 @@ impl Arrived {
                 let digest = gateway::digest_of_arguments(&self.core, &self.route, &text);
                 members.insert("arguments".to_owned(), digest.into());
             }
+            if let Some(print) = &self.certificate {
+                members.insert("certificate".to_owned(), print.as_str().into());
+            }
             if let Some(class) = class {
                 members.insert("class".to_owned(), class.as_str().into());
             }
@@ -416,7 +426,7 @@ impl Arrived {
         if message.is_none() {
             forward.headers.retain(|(name, _)| name != "content-type");
         }
-        let Self { core, caller, slug, route, pass } = self;
+        let Self { core, caller, slug, route, pass, .. } = self;
         let message = message.map(|(message, _)| message);
         let mut call = Call { core, caller, slug, route, pass, message, secret, record, _place: place };
         let again = call.route.auth.is_some().then(|| forward.clone());

@@ -27,7 +27,9 @@ pub struct TlsMaterial {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadMaterial {
     /// There is no key, or none that can be used.
-    #[error("there is no private key in it that can be used (PKCS #8, PKCS #1 or SEC 1, as PEM, not encrypted)")]
+    #[error(
+        "there is no private key in it that can be used (PKCS #8, PKCS #1 or SEC 1, as PEM, not encrypted)"
+    )]
     Key,
     /// Key and certificate are not of each other.
     #[error("certificate and key do not belong together")]
@@ -90,7 +92,8 @@ impl OwnClients {
     /// # Errors
     /// [`BadMaterial`].
     pub fn make(&self, material: &TlsMaterial) -> Result<Upstreams, BadMaterial> {
-        let made = client_with(|builder| Ok(builder.use_preconfigured_tls(material.config()?).https_only(true)))?;
+        let made =
+            client_with(|builder| Ok(builder.use_preconfigured_tls(material.config()?).https_only(true)))?;
         let client = made.map_err(|_| BadMaterial::Unusable)?;
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(std::thread::current().id(), client.clone());
@@ -120,7 +123,9 @@ fn judged(error: &rustls::Error) -> Option<NoAnswer> {
     match error {
         rustls::Error::InvalidCertificate(why) => Some(NoAnswer::Untrusted(match why {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet",
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "it is not valid yet"
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "it is for another name"
             }

@@ -48,6 +48,36 @@ pub struct TlsFacts {
     pub cas: Vec<CertificateFacts>,
 }
 
+/// The client certificates with which one comes to a server: those that are named, and those that one of the authorities has
+/// signed.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClientCertificateRule {
+    /// SHA-256 of their DER forms, in hex.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sha256: Vec<String>,
+    /// The authorities.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cas: Vec<ListedAuthority>,
+}
+
+/// An authority that signs certificates of clients.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ListedAuthority {
+    /// What its certificate says.
+    pub facts: CertificateFacts,
+    /// The certificate: DER, in base64.
+    pub der: String,
+}
+
+impl ClientCertificateRule {
+    /// Whether no certificate is wanted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.sha256.is_empty() && self.cas.is_empty()
+    }
+}
+
 /// Reads a fingerprint: 64 digits in hex, with or without colons, as every tool prints it.
 ///
 /// # Errors
@@ -67,7 +97,8 @@ mod tests {
         let plain = "ab".repeat(32);
         assert_eq!(fingerprint(&plain), Ok(plain.clone()));
         assert_eq!(fingerprint(&["AB"; 32].join(":")), Ok(plain.clone()));
-        for bad in ["", "ab", &plain[1..], &format!("{plain}a"), &"zz".repeat(32), &format!("0x{}", &plain[2..])]
+        for bad in
+            ["", "ab", &plain[1..], &format!("{plain}a"), &"zz".repeat(32), &format!("0x{}", &plain[2..])]
         {
             assert!(fingerprint(bad).is_err(), "{bad}");
         }

@@ -50,6 +50,8 @@ fixed! {
     MAX_PEM: usize = 32 * 1024;
     /// Certificates that such a text may hold.
     MAX_CERTIFICATES: usize = 16;
+    /// Fingerprints of client certificates that a server behind the gateway may name.
+    MAX_CLIENT_CERTIFICATES: usize = 200;
     /// Time before the end of a client certificate from which the gateway says so.
     CERTIFICATE_ENDS: Duration = Duration::from_secs(14 * 86_400);
     /// Largest message to a server behind the gateway, in bytes; more is 413.

@@ -40,7 +40,10 @@ struct World {
 
 /// A node with a server behind it, and an app.
 async fn world() -> World {
-    let node = Node::start().await;
+    world_on(Node::start().await).await
+}
+
+async fn world_on(node: Node) -> World {
     let mcp = Mcp::start();
     let uri = format!("{}/mcp/notes", node.issuer());
     behind(&node, "notes", &mcp.url).await;

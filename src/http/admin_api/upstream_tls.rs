@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, Call, Operation, Verb, shape};
 use super::problem::Problem;
 use super::servers::server;
-use super::shapes::Moment;
+use super::shapes::CertificateShown;
 use crate::flow::upstream_tls::{self, NewTls};
 use crate::types::admin::Permission;
-use crate::types::certificate::{CertificateFacts, TlsFacts};
+use crate::types::certificate::TlsFacts;
 use crate::types::secret::Secret;
 
 pub const OPERATIONS: &[Operation] = &[
@@ -70,34 +70,6 @@ struct TlsShown {
     client: Option<CertificateShown>,
     /// The only certificate authorities that are trusted there; those that everybody trusts when empty.
     cas: Vec<CertificateShown>,
-}
-
-/// A certificate.
-#[derive(Serialize, JsonSchema)]
-pub(super) struct CertificateShown {
-    /// Whom it names.
-    subject: String,
-    /// Who signed it.
-    issuer: String,
-    /// SHA-256 of its DER form, in hex.
-    sha256: String,
-    /// Since when it is valid.
-    valid_from: Moment,
-    /// Until when.
-    expires_at: Moment,
-}
-
-impl CertificateShown {
-    /// Of what it says.
-    pub(super) fn of(facts: &CertificateFacts) -> Self {
-        Self {
-            subject: facts.subject.clone(),
-            issuer: facts.issuer.clone(),
-            sha256: facts.sha256.clone(),
-            valid_from: Moment(facts.begins_at()),
-            expires_at: Moment(facts.ends_at()),
-        }
-    }
 }
 
 fn shown(facts: &TlsFacts) -> Result<Answer, Problem> {

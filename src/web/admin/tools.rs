@@ -44,6 +44,13 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
     view.facts.push(fact("Behind the gateway", said(format!("/mcp/{slug} leads to {upstream}"))));
     view.facts.push(fact("What the server is shown", said(shown)));
     view.facts.extend(route.and_then(|route| route.tls.as_ref()).map(|tls| in_tls(tls.facts(), now)));
+    let wanted = &resource.gateway.client_certificate;
+    if !wanted.is_empty() {
+        let listed = wanted.sha256.iter().map(|print| format!("SHA-256 {print}"));
+        let signed = wanted.cas.iter().map(|ca| format!("signed by {}", ca.facts.subject));
+        let text = listed.chain(signed).collect::<Vec<_>>().join("; or ");
+        view.facts.push(fact("Client certificate", said(format!("callers need one: {text}"))));
+    }
     let mut known: Vec<&Tool> = route.map(|route| route.tools.values().collect()).unwrap_or_default();
     // What waits for somebody stands first.
     known.sort_unstable_by_key(|tool| (tool.state != ToolState::Quarantined, tool.name.as_str()));

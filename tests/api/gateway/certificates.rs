@@ -1,5 +1,9 @@
 //! Client certificates at the gateway: its own at a server behind it, and those of callers.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use postern::flow::client_certificate;
+use postern::flow::resources::{self, GatewayChange, ResourceChange};
 use postern::flow::upstream_tls::{self, NewTls};
 
 use super::*;
@@ -32,7 +36,11 @@ fn identity(of: &Made) -> Option<(String, Secret<String>)> {
 }
 
 impl Guarded {
-    async fn keep(&self, identity: Option<(String, Secret<String>)>, ca: Option<&Made>) -> Result<(), OrderError> {
+    async fn keep(
+        &self,
+        identity: Option<(String, Secret<String>)>,
+        ca: Option<&Made>,
+    ) -> Result<(), OrderError> {
         let new = NewTls { identity, ca: ca.map(Made::pem) };
         upstream_tls::set(&self.world.node.core, &Caller::command_line(), &self.uri, new).await.map(drop)
     }
@@ -67,9 +75,12 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
     vault::set(&it.world.node.core, &Caller::command_line(), &it.uri, key).await.unwrap();
     assert_eq!(it.send(&call("look")).await.status, 200);
     assert_eq!(it.world.mcp.calls().last().unwrap().header("x-api-key"), Some(SECRET));
-    // Another one counts at once, and so does none.
+    // Another one counts as soon as the node has heard of it, whoever has set it; and so does none.
     let second = it.clients.client("gateway two");
-    it.keep(identity(&second), Some(&it.servers)).await.unwrap();
+    let elsewhere = it.world.node.second();
+    let new = NewTls { identity: identity(&second), ca: Some(it.servers.pem()) };
+    upstream_tls::set(&elsewhere.core, &Caller::command_line(), &it.uri, new).await.unwrap();
+    it.world.node.catch_up().await;
     assert_eq!(it.list().await.status, 200);
     assert_eq!(it.front.shown().last(), Some(&second.sha256()));
     let caller = Caller::command_line();
@@ -124,7 +135,8 @@ async fn only_the_pinned_authority_is_trusted_and_only_for_the_right_name() {
     let browser = Browser::signed_in(&it.world.node).await;
     let code = browser.approve(&it.world.ask("notes:read").set("resource", &uri)).await;
     let token = it.world.app.redeem(&it.world.node, &code).await.text_of("access_token");
-    let ping = it.world.node.request("POST", "/mcp/false").bearer_auth(&token).json(&message("ping", json!({})));
+    let ping =
+        it.world.node.request("POST", "/mcp/false").bearer_auth(&token).json(&message("ping", json!({})));
     assert_eq!(Answer::of(ping).await.status, 502);
     assert!(front.shown().is_empty() && it.front.shown().is_empty(), "no request went out");
     assert_eq!(it.world.mcp.seen().len(), 0);
@@ -175,7 +187,8 @@ async fn the_key_is_sealed_and_opens_in_its_own_place_only() {
     let uri = format!("{}/mcp/other", it.world.node.issuer());
     let new = NewTls { identity: None, ca: Some(it.servers.pem()) };
     upstream_tls::set(&it.world.node.core, &Caller::command_line(), &uri, new).await.unwrap();
-    let taken = |column: &str| format!("{column} = (SELECT {column} FROM upstream_tls WHERE about LIKE '%gateway%')");
+    let taken =
+        |column: &str| format!("{column} = (SELECT {column} FROM upstream_tls WHERE about LIKE '%gateway%')");
     it.world.node.database().tamper(&format!(
         "UPDATE upstream_tls SET {}, {}, {} WHERE about NOT LIKE '%gateway%'",
         taken("sealed_key"),
@@ -191,4 +204,136 @@ async fn the_key_is_sealed_and_opens_in_its_own_place_only() {
         Answer::of(fresh.request("POST", &url).bearer_auth(&token).json(&message("ping", json!({})))).await;
     assert_eq!(answer.status, 500, "{}", answer.text);
     assert!(front.shown().is_empty());
+}
+
+/// As RFC 9440 writes it.
+fn header(of: &Made) -> String {
+    format!(":{}:", STANDARD.encode(of.der()))
+}
+
+impl World {
+    /// A server wants these certificates.
+    async fn wants(&self, uri: &str, sha256: &[String], ca: Option<&Made>) {
+        let core = &self.node.core;
+        let rule = client_certificate::rule(sha256, ca.map(Made::pem).as_deref(), core.now()).unwrap();
+        let gateway = GatewayChange { client_certificate: Some(rule), ..GatewayChange::default() };
+        let change = ResourceChange { gateway, ..ResourceChange::default() };
+        resources::set(core, &Caller::command_line(), uri, change).await.unwrap();
+    }
+
+    /// A message with these headers for a certificate.
+    async fn shows(&self, token: &str, headers: &[&str]) -> Answer {
+        let mut request = self.request(token, &call("look"));
+        for header in headers {
+            request = request.header("client-cert", *header);
+        }
+        Answer::of(request).await
+    }
+}
+
+#[track_caller]
+fn is_refused(answer: &Answer, rule: &str) {
+    assert_eq!((answer.status, answer.body["error"].as_str()), (403, Some(rule)), "{}", answer.text);
+}
+
+#[actix_web::test]
+async fn a_server_may_want_a_certificate_of_its_callers() {
+    let world = world_on(Node::behind_proxy().await).await;
+    let (ours, theirs) = (Made::authority("Clients"), Made::authority("Clients"));
+    let token = world.token("notes:read").await;
+    let good = ours.client("laptop");
+    world.wants(&world.uri, &[], Some(&ours)).await;
+    let (required, refused) = ("client_certificate_required", "client_certificate_refused");
+    for nothing in [&[][..], &[""], &["-"]] {
+        is_refused(&world.shows(&token, nothing).await, required);
+    }
+    let whole = header(&good);
+    let (half, twice) = (&whole[..whole.len() / 2], format!("{whole}, {whole}"));
+    for headers in [
+        &[whole.as_str(), whole.as_str()][..],
+        &[whole.as_str(), ""],
+        &[twice.as_str()],
+        &[half],
+        &["garbage"],
+        &[":AQIDBA==:"],
+        &[header(&theirs.client("laptop")).as_str()],
+        &[header(&theirs).as_str()],
+        &[header(&ours.client_within("laptop", OVER)).as_str()],
+        // Of a server, signed by the same authority.
+        &[header(&ours.server(&["127.0.0.1"])).as_str()],
+        // And what it signs itself.
+        &[header(&good.client("laptop")).as_str()],
+    ] {
+        is_refused(&world.shows(&token, headers).await, refused);
+    }
+    for method in ["GET", "DELETE"] {
+        is_refused(&Answer::of(world.node.request(method, "/mcp/notes").bearer_auth(&token)).await, required);
+    }
+    assert_eq!(world.mcp.seen().len(), 0, "nothing of it reached the server");
+    // One record a minute.
+    assert_eq!(world.records(AuditKind::CallRefused).await.len(), 1);
+    world.node.advance(60).await;
+    is_refused(&world.shows(&token, &[header(&theirs.client("laptop")).as_str()]).await, refused);
+    let records = world.records(AuditKind::CallRefused).await;
+    assert_eq!(records.len(), 2);
+    let second = records.iter().find(|event| event.detail["rule"] == refused).unwrap();
+    assert_eq!(second.detail["certificate"]["subject"], "CN=laptop");
+    assert!(records.iter().any(|event| event.detail["rule"] == required));
+    // Whoever has no token is told nothing about certificates.
+    assert_eq!(world.shows("nonsense", &[]).await.status, 401);
+    let pem: String = url::form_urlencoded::byte_serialize(good.pem().as_bytes()).collect();
+    let pem = pem.replace('+', "%20");
+    for right in [whole.as_str(), whole.trim_matches(':'), pem.as_str()] {
+        assert_eq!(world.shows(&token, &[right]).await.status, 200);
+    }
+    assert!(world.ended(3).await.iter().all(|event| event.detail["certificate"] == good.sha256()));
+    assert!(world.mcp.seen().iter().all(|seen| seen.header("client-cert").is_none()), "it stays here");
+    // No more once nobody wants it.
+    world.wants(&world.uri, &[], None).await;
+    assert_eq!(world.shows(&token, &["garbage"]).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_certificate_counts_where_it_is_named_and_nowhere_else() {
+    let world = world_on(Node::behind_proxy().await).await;
+    let ca = Made::authority("Clients");
+    let (one, two) = (ca.client("one"), ca.client("two"));
+    let over = ca.client_within("over", OVER);
+    behind(&world.node, "second", &world.mcp.url).await;
+    let second = format!("{}/mcp/second", world.node.issuer());
+    world.wants(&world.uri, &[one.sha256().to_uppercase(), over.sha256()], None).await;
+    world.wants(&second, &[two.sha256()], None).await;
+    let token = world.token("notes:read").await;
+    assert_eq!(world.shows(&token, &[&header(&one)]).await.status, 200);
+    is_refused(&world.shows(&token, &[&header(&two)]).await, "client_certificate_refused");
+    is_refused(&world.shows(&token, &[&header(&over)]).await, "client_certificate_refused");
+    let browser = Browser::signed_in(&world.node).await;
+    let code = browser.approve(&world.ask("notes:read").set("resource", &second)).await;
+    let token = world.app.redeem(&world.node, &code).await.text_of("access_token");
+    for (shown, status) in [(&one, 403), (&two, 200)] {
+        let request =
+            world.node.request("POST", "/mcp/second").bearer_auth(&token).json(&message("ping", json!({})));
+        assert_eq!(Answer::of(request.header("client-cert", header(shown))).await.status, status);
+    }
+    // A rule that cannot be is refused.
+    let now = world.node.core.now();
+    for (sha256, ca, says) in [
+        (vec!["abc".to_owned()], None, "fingerprint"),
+        (vec![], Some(one.pem()), "no certificate authority"),
+        (vec![], Some("words".to_owned()), "no certificate"),
+    ] {
+        let refused = client_certificate::rule(&sha256, ca.as_deref(), now).unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+}
+
+#[actix_web::test]
+async fn nobody_but_a_trusted_proxy_says_which_certificate_was_shown() {
+    let world = world().await;
+    let ca = Made::authority("Clients");
+    let good = ca.client("laptop");
+    world.wants(&world.uri, &[good.sha256()], Some(&ca)).await;
+    let token = world.token("notes:read").await;
+    is_refused(&world.shows(&token, &[&header(&good)]).await, "client_certificate_required");
+    assert_eq!(world.mcp.seen().len(), 0);
 }

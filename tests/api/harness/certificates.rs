@@ -89,7 +89,11 @@ fn make(name: &str, by: Option<&Made>, names: &[&str], (from, to): (i64, i64)) -
         builder.append_extension(ExtendedKeyUsage::new().server_auth().build().unwrap()).unwrap();
         let mut alternative = SubjectAlternativeName::new();
         for name in names {
-            if name.parse::<std::net::IpAddr>().is_ok() { alternative.ip(name) } else { alternative.dns(name) };
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                alternative.ip(name)
+            } else {
+                alternative.dns(name)
+            };
         }
         let alternative = alternative.build(&builder.x509v3_context(None, None)).unwrap();
         builder.append_extension(alternative).unwrap();
