@@ -10,6 +10,10 @@
     reason = "a test fails by panicking, and a client looks at the clock"
 )]
 
+#[path = "api/harness/certificates.rs"]
+#[expect(dead_code, reason = "tests of the wire need more")]
+mod certificates;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
@@ -403,6 +407,46 @@ fn a_clients_configuration_is_moved_behind_the_gateway() {
     assert_eq!(house.run("import missing.json").code, 1);
 }
 
+fn certificates_are_kept(house: &House) {
+    let ca = certificates::Made::authority("Ledger");
+    let own = ca.client("gateway");
+    for (name, text) in [("ca.pem", ca.pem()), ("own.pem", own.pem()), ("own.key", own.key_pem())] {
+        std::fs::write(house.folder.path().join(name), text).unwrap();
+    }
+    let uri = "http://127.0.0.1:8080/mcp/ledger";
+    house
+        .run(&format!(
+            "resource add {uri} --name Ledger --slug ledger --upstream https://127.0.0.1:9/mcp --json"
+        ))
+        .json();
+    let tls = |rest: &str| house.run(&format!("upstream tls {uri}{rest}"));
+    assert_eq!(tls(" --json").json()["client"], Value::Null);
+    let kept = tls(" --client-cert own.pem --client-key own.key --ca ca.pem --json").json();
+    assert_eq!(
+        (&kept["client"]["subject"], &kept["cas"][0]["subject"]),
+        (&"CN=gateway".into(), &"CN=Ledger".into())
+    );
+    assert_eq!(tls(" --json").json(), kept);
+    for wrong in [
+        " --client-cert own.pem",
+        " --client-cert missing.pem --client-key own.key",
+        " --client-cert own.pem --client-key ca.pem",
+        " --ca own.key",
+        " --clear --ca ca.pem",
+    ] {
+        assert_eq!(tls(wrong).code, 2, "{wrong}");
+    }
+    assert_eq!(tls(" --json").json(), kept, "what is refused changes nothing");
+    assert_eq!(tls(" --clear --json").json()["cleared"], true);
+    let set = |rest: &str| house.run(&format!("resource set {uri} {rest} --json"));
+    let listed = set(&format!("--client-cert-sha256 {} --client-cert-ca ca.pem", own.sha256())).json();
+    let rule = &listed["gateway"]["client_certificate"];
+    assert_eq!((&rule["sha256"][0], &rule["cas"][0]["subject"]), (&own.sha256().into(), &"CN=Ledger".into()));
+    assert_eq!(set("--client-cert-sha256 ab").code, 2);
+    assert_eq!(set("--client-cert-ca own.pem").code, 2, "it signs nothing");
+    assert_eq!(set("--no-client-cert").json()["gateway"]["client_certificate"], Value::Null);
+}
+
 #[test]
 fn the_gateway_is_managed() {
     let house = House::new();
@@ -423,6 +467,7 @@ fn the_gateway_is_managed() {
     assert_eq!(house.run_with(&format!("upstream set {uri} --header Host"), "a-secret-key").code, 2);
     assert_eq!(house.run(&format!("upstream set {uri}")).code, 2, "one of the kinds has to be named");
     assert_eq!(house.run(&format!("upstream clear {uri} --json")).json()["cleared"], true);
+    certificates_are_kept(&house);
     assert_eq!(house.run(&format!("tool list {uri} --json")).json().as_array().unwrap().len(), 0);
     assert_eq!(house.run(&format!("tool approve {uri} never --class read")).code, 1);
     assert_eq!(house.run(&format!("tool approve {uri} x --class harmless")).code, 2);

@@ -18,7 +18,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
-pub(super) use gateway::{GrantTokenArgs, ImportArgs, PerPersonArgs, ToolCommand, UpstreamCommand};
+pub(super) use gateway::{GrantTokenArgs, ImportArgs, PerPersonArgs, TlsArgs, ToolCommand, UpstreamCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, HookCommand, RoleCommand, RoleHolderArgs, RuleArgs};
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;

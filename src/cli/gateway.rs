@@ -1,18 +1,23 @@
 //! `postern upstream …` and `postern tool …`
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::args::{PerPersonArgs, ToolCommand, UpstreamCommand};
-use super::output::{CliError, Said, moment};
+use super::args::{PerPersonArgs, TlsArgs, ToolCommand, UpstreamCommand};
+use super::output::{CliError, Said, moment, warn};
 use super::people::{read_line, read_text};
 use crate::flow::connections;
 use crate::flow::core::{Caller, Core};
 use crate::flow::tools::{self, Decision};
 use crate::flow::upstream_auth::{self, NewAuth};
+use crate::flow::upstream_tls::{self, NewTls};
 use crate::flow::vault::{self, NewCredential};
-use crate::types::policy::MAX_PARAMETER;
+use crate::types::certificate::CertificateFacts;
+use crate::types::policy::{MAX_PARAMETER, MAX_PEM};
 use crate::types::secret::Secret;
 use crate::types::tool::Tool;
 use crate::types::upstream_auth::AuthKind;
@@ -37,6 +42,7 @@ pub(super) async fn upstream(core: &Core, command: UpstreamCommand) -> Result<Sa
                 format!("The gateway shows this to {} from now on; it is kept encrypted.", resource.name);
             Ok(Said::new(json!({ "uri": resource.uri.as_str(), "set": true }), vec![line]))
         }
+        UpstreamCommand::Tls(args) => tls(core, &caller, args).await,
         UpstreamCommand::PerPerson(args) => per_person(core, &caller, args).await,
         UpstreamCommand::Connections { uri } => {
             let list = connections::of(core, &uri).await?;
@@ -83,6 +89,69 @@ fn variables(
     let pairs = names.into_iter().zip(values.into_iter().map(|value| Secret::new(value.to_owned())));
     let out: BTreeMap<_, _> = pairs.collect();
     if out.len() == count { Ok(out) } else { Err(CliError::Usage("a variable is named twice".to_owned())) }
+}
+
+/// A PEM file, if it is not far too long.
+pub(super) fn pem(path: &Path) -> Result<String, CliError> {
+    let wrong = |why: &str| CliError::Usage(format!("{}: {why}", path.display()));
+    let mut text = String::new();
+    let most = u64::try_from(MAX_PEM).unwrap_or(u64::MAX) + 1;
+    let read = File::open(path).and_then(|file| file.take(most).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() > MAX_PEM => Err(wrong("it is too long")),
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == ErrorKind::InvalidData => Err(wrong("it is no PEM")),
+        Err(error) => Err(wrong(&error.to_string())),
+    }
+}
+
+async fn tls(core: &Core, caller: &Caller, args: TlsArgs) -> Result<Said, CliError> {
+    if args.clear {
+        let was = upstream_tls::clear(core, caller, &args.uri).await?;
+        let line =
+            if was { "forgotten; TLS there is what it is everywhere" } else { "there was nothing to forget" };
+        return Ok(Said::new(json!({ "uri": args.uri, "cleared": was }), vec![line.to_owned()]));
+    }
+    let ca = args.ca.as_deref().map(pem).transpose()?;
+    let identity = match (&args.client_cert, &args.client_key) {
+        (Some(cert), Some(key)) => Some((pem(cert)?, Secret::new(pem(key)?))),
+        _ => None,
+    };
+    let (resource, facts) = if identity.is_none() && ca.is_none() {
+        upstream_tls::find(core, &args.uri).await?
+    } else {
+        let (resource, facts) = upstream_tls::set(core, caller, &args.uri, NewTls { identity, ca }).await?;
+        (resource, Some(facts))
+    };
+    let Some(facts) = facts else {
+        let line = format!("TLS to {} is what it is everywhere.", resource.name);
+        return Ok(Said::new(json!({ "uri": resource.uri.as_str(), "client": null, "cas": [] }), vec![line]));
+    };
+    let now = core.now();
+    let all = facts.client.iter().chain(&facts.cas);
+    all.filter(|one| upstream_tls::ends_soon(one, now)).for_each(|one| {
+        warn(&format!("the certificate of {} ends at {}", one.subject, one.ends_at()));
+    });
+    let line = |what: &str, one: &CertificateFacts| {
+        format!("{what}: {}, by {}, until {}, SHA-256 {}", one.subject, one.issuer, one.ends_at(), one.sha256)
+    };
+    let mut lines: Vec<String> =
+        facts.client.iter().map(|one| line("The gateway shows itself as", one)).collect();
+    lines.extend(facts.cas.iter().map(|one| line("Only this authority is trusted there", one)));
+    let shown = |one: &CertificateFacts| {
+        json!({
+            "subject": one.subject,
+            "issuer": one.issuer,
+            "sha256": one.sha256,
+            "expires_at": moment(Some(one.ends_at())),
+        })
+    };
+    let value = json!({
+        "uri": resource.uri.as_str(),
+        "client": facts.client.as_ref().map(shown),
+        "cas": facts.cas.iter().map(shown).collect::<Vec<_>>(),
+    });
+    Ok(Said::new(value, lines))
 }
 
 async fn per_person(core: &Core, caller: &Caller, args: PerPersonArgs) -> Result<Said, CliError> {

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::args::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
+use super::gateway::pem;
 use super::output::{CliError, Said, moment, warn};
+use crate::flow::client_certificate;
 use crate::flow::core::{Caller, Core};
 use crate::flow::resources::{self, GatewayChange, NewResource, ResourceChange};
 use crate::outbound::resource_metadata::{Look, look};
@@ -114,7 +116,14 @@ async fn set(core: &Core, caller: &Caller, args: ResourceChangeArgs) -> Result<S
     } else {
         listed.then_some(ClientRule::Only { clients: args.allow_clients, domains: args.allow_domains })
     };
+    let ca = args.client_cert_ca.as_deref().map(pem).transpose()?;
+    let client_certificate = if args.no_client_cert || ca.is_some() || !args.client_cert_sha256.is_empty() {
+        Some(client_certificate::rule(&args.client_cert_sha256, ca.as_deref(), core.now())?)
+    } else {
+        None
+    };
     let gateway = GatewayChange {
+        client_certificate,
         record_first: args.record_first,
         accepts: if args.accept_any {
             Some(Vec::new())
@@ -161,7 +170,7 @@ fn server(resource: &Resource) -> Value {
         "client_id": resource.client_id,
         "slug": resource.slug,
         "upstream": resource.upstream,
-        "gateway": resource.gateway,
+        "gateway": client_certificate::told(&resource.gateway),
         "created_at": moment(Some(resource.created_at)),
     })
 }

@@ -49,6 +49,7 @@ pub(super) struct Draft {
     pub(super) master_key: Option<MasterKeySource>,
     pub(super) metrics_listen: Option<SocketAddr>,
     pub(super) trusted_proxies: TrustedProxies,
+    pub(super) client_cert_header: String,
     pub(super) brand: Brand,
     pub(super) log: LogConfig,
     pub(super) mail: MailDraft,
@@ -147,6 +148,12 @@ keys! {
         given.list()?.into_iter().map(Network::parse).collect::<Result<_, _>>()?
     ),
     |draft| draft.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+
+    /// The header in which trusted proxies say which certificate a caller has shown them, for servers behind the gateway that
+    /// want one: `:BASE64:` (RFC 9440), the same without colons, or PEM in percent-encoding. From everybody else it is ignored.
+    "client_cert_header" = Some("Client-Cert"), "",
+    |draft, given| draft.client_cert_header = header_name(given.text()?)?,
+    |draft| draft.client_cert_header.clone();
 
     /// Who may register a client: `open` to all, with an `initial_access_token`, or `closed`.
     "registration.mode" = Some("open"), "",
@@ -315,6 +322,17 @@ fn database_without_password(url: &DatabaseUrl) -> String {
 fn master_key(text: &str) -> Result<Secret<String>, String> {
     crate::crypto::seal::MasterKey::from_base64(text)?;
     Ok(Secret::new(text.to_owned()))
+}
+
+/// The name of a header (RFC 9110 §5.1), one of the proxy's own.
+fn header_name(text: &str) -> Result<String, String> {
+    let named = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let own = ["authorization", "cookie", "host"].iter().all(|name| !text.eq_ignore_ascii_case(name));
+    if named && own {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected the name of a header, found {text:?}"))
+    }
 }
 
 fn registration_mode(text: &str) -> Result<RegistrationMode, String> {

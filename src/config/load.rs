@@ -226,7 +226,7 @@ impl Reader {
             search_path: SEARCH_PATH.to_owned(),
             master_key: draft.master_key.unwrap_or(MasterKeySource::DataDir),
             metrics_listen: draft.metrics_listen,
-            trusted_proxies: draft.trusted_proxies,
+            trusted_proxies: draft.trusted_proxies.with_certificates_in(draft.client_cert_header),
             brand: draft.brand,
             log: draft.log,
         })
@@ -245,6 +245,7 @@ fn blank(cwd: &Path) -> Draft {
         master_key: None,
         metrics_listen: None,
         trusted_proxies: TrustedProxies::default(),
+        client_cert_header: String::new(),
         brand: Brand { name: String::new(), logo: None, accent: None },
         log: LogConfig { format: LogFormat::Json, level: String::new() },
         mail: MailDraft::default(),

@@ -74,6 +74,7 @@ database_url = "postgres://u:hunter2@db/postern?sslmode=require"
 master_key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 metrics_listen = "127.0.0.1:9100"
 trusted_proxies = ["10.0.0.0/8", "::1"]
+client_cert_header = "X-Peer-Cert"
 registration.mode = "closed"
 registration.client_id_metadata_documents = false
 [tokens]
@@ -112,6 +113,7 @@ level = "warn,postern=debug"
     assert_eq!(config.policy.refresh_retry_window.as_secs(), 0);
     assert_eq!(config.policy.session_max_ttl.as_secs(), 86_400);
     assert_eq!(config.trusted_proxies.iter().count(), 2);
+    assert_eq!(config.trusted_proxies.certificate_header(), "X-Peer-Cert");
     assert_eq!(config.brand.accent.unwrap().hex(), "#800020");
     assert_eq!(config.brand.logo().unwrap().unwrap().1, "image/svg+xml");
     assert_eq!(config.log, LogConfig { format: LogFormat::Text, level: "warn,postern=debug".to_owned() });
@@ -170,6 +172,7 @@ fn a_bad_value_is_refused_with_what_was_expected() {
         ("database_url", "postern.db", "sqlite:PATH"),
         ("metrics_listen", "yes", "127.0.0.1:8080"),
         ("trusted_proxies", "10.0.0.0/8,proxy", "10.0.0.0/8"),
+        ("client_cert_header", "Authorization", "name of a header"),
         ("registration.mode", "opne", "open, initial_access_token or closed"),
         ("registration.client_id_metadata_documents", "yes", "true or false"),
         ("registration.allow_private_networks", "", "true or false"),

@@ -3,6 +3,7 @@
 
 pub mod access_token;
 pub mod assertion;
+pub mod certificate;
 mod compact;
 pub mod id_token;
 mod jwk;

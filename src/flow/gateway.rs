@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 pub use super::call_approvals::{Decided, HeldBack, ask_for};
+use super::client_certificate::Gate;
 use super::core::{Caller, Core};
 pub use super::ended::note as note_end;
 use super::failure::Fault;
@@ -18,6 +19,7 @@ use super::introspect::status_index;
 use super::kept_lists::KeptLists;
 use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests, went_out};
+use super::upstream_tls::Tls;
 pub use crate::account::call::{Ask, Verdict};
 use crate::account::call::{By, Known, decide};
 use crate::account::cut::Hold;
@@ -25,6 +27,7 @@ use crate::account::permission;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream::Upstream;
 use crate::storage::gateway::{self as rows, SealedCredential};
+use crate::storage::upstream_tls::{self, SealedTls};
 use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_rule::CallRule;
@@ -52,6 +55,10 @@ pub struct Route {
     pub(super) credential: Option<SealedCredential>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
+    /// The client certificates with which one comes, where one is wanted.
+    pub(super) gate: Option<Gate>,
+    /// TLS of its own, where it has any.
+    pub tls: Option<Tls>,
     /// Its lists, as they were judged while all of the above is as it is.
     lists: KeptLists,
     /// Whether a rule asks who somebody is.
@@ -117,6 +124,7 @@ impl Route {
 pub(super) struct Behind {
     tools: Vec<(ResourceId, Tool)>,
     credentials: Vec<SealedCredential>,
+    tls: Vec<SealedTls>,
     ways: Vec<UpstreamAuth>,
     rules: Vec<CallRule>,
 }
@@ -126,16 +134,18 @@ pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Behind, StoreError> {
     Ok(Behind {
         tools: rows::tools(tx)?,
         credentials: rows::credentials(tx)?,
+        tls: upstream_tls::list(tx)?,
         ways: connections::ways(tx)?,
         rules: call_rules::list(tx)?,
     })
 }
 
-/// The servers behind the gateway, by slug.
+/// The servers behind the gateway, by slug; with what is still good of those that were there before.
 #[must_use]
 pub(super) fn routes(
     list: &[Resource],
-    Behind { tools, credentials, ways, rules }: Behind,
+    Behind { tools, credentials, tls, ways, rules }: Behind,
+    before: &HashMap<String, Arc<Route>>,
 ) -> HashMap<String, Arc<Route>> {
     let mut by_server: HashMap<ResourceId, HashMap<String, Tool>> = HashMap::new();
     for (id, tool) in tools {
@@ -146,6 +156,7 @@ pub(super) fn routes(
         ruled.entry(rule.resource_id).or_default().push(rule);
     }
     let mut ways: HashMap<_, _> = ways.into_iter().map(|one| (one.resource_id, one)).collect();
+    let mut tls: HashMap<_, _> = tls.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
     list.iter()
         .filter_map(|resource| {
@@ -153,6 +164,8 @@ pub(super) fn routes(
             let tools = by_server.remove(&resource.id).unwrap_or_default();
             let read = |tool: &Tool| serde_json::from_str(&tool.seen).unwrap_or_default();
             let rules = ruled.remove(&resource.id).unwrap_or_default();
+            let slug = resource.slug.clone()?;
+            let was = before.get(&slug).and_then(|route| route.tls.as_ref());
             let route = Route {
                 asks_who: rules.iter().any(|rule| rule.callers.is_about_people()),
                 tells_apart: rules.iter().any(|rule| !rule.callers.is_everybody()),
@@ -163,9 +176,11 @@ pub(super) fn routes(
                 rules,
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
+                gate: Gate::of(&resource.gateway.client_certificate),
+                tls: tls.remove(&resource.id).map(|sealed| Tls::of(sealed, was)),
                 lists: KeptLists::default(),
             };
-            Some((resource.slug.clone()?, Arc::new(route)))
+            Some((slug, Arc::new(route)))
         })
         .collect()
 }

@@ -162,7 +162,7 @@ pub async fn load(
         jwks: rendered(&keys, now),
         keys,
         documents: Arc::new(documents(policy, &list)),
-        routes: Arc::new(routes(&list, behind)),
+        routes: Arc::new(routes(&list, behind, &HashMap::new())),
         resources: Arc::new(by_key(list)),
         revoked: Arc::new(revoked.into_iter().collect()),
         grant_tokens: Arc::new(by_digest(tokens)),
@@ -248,7 +248,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
         let (resources, routes) = match list {
             None => (Arc::clone(&old.resources), Arc::clone(&old.routes)),
             Some((list, behind)) => {
-                let routes = Arc::new(routes(&list, behind));
+                let routes = Arc::new(routes(&list, behind, &old.routes));
                 (Arc::new(by_key(list)), routes)
             }
         };

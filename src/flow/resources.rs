@@ -1,5 +1,6 @@
 //! MCP servers, as administrators manage them.
 
+use super::client_certificate;
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::keys;
@@ -9,10 +10,11 @@ use super::upstream_auth;
 use crate::account::permission::permitted;
 use crate::outbound::upstream::Upstream;
 use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, audit, clients, gateway, grants, resources};
+use crate::storage::{StoreError, audit, clients, gateway, grants, resources, upstream_tls};
 use crate::types::access_rule::AccessRule;
 use crate::types::admin::ADMIN_API;
 use crate::types::audit::AuditKind;
+use crate::types::certificate::ClientCertificateRule;
 use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId};
 use crate::types::key::SigningAlg;
@@ -183,12 +185,18 @@ pub struct GatewayChange {
     pub calls_a_minute: Option<Option<u32>>,
     /// Most bytes that go out to one person or machine an hour.
     pub bytes_an_hour: Option<Option<u64>>,
+    /// With which client certificates one comes; none is wanted when it names none.
+    pub client_certificate: Option<ClientCertificateRule>,
 }
 
 impl GatewayChange {
     fn is_empty(&self) -> bool {
-        let Self { record_first, accepts, calls_a_minute, bytes_an_hour } = self;
-        record_first.is_none() && accepts.is_none() && calls_a_minute.is_none() && bytes_an_hour.is_none()
+        let Self { record_first, accepts, calls_a_minute, bytes_an_hour, client_certificate } = self;
+        record_first.is_none()
+            && accepts.is_none()
+            && calls_a_minute.is_none()
+            && bytes_an_hour.is_none()
+            && client_certificate.is_none()
     }
 
     fn of(self, was: GatewayRule) -> GatewayRule {
@@ -197,6 +205,7 @@ impl GatewayChange {
             accepts: self.accepts.unwrap_or(was.accepts),
             calls_a_minute: self.calls_a_minute.unwrap_or(was.calls_a_minute),
             bytes_an_hour: self.bytes_an_hour.unwrap_or(was.bytes_an_hour),
+            client_certificate: self.client_certificate.unwrap_or(was.client_certificate),
         }
     }
 }
@@ -260,7 +269,7 @@ pub async fn set(
                     "name": of.name,
                     "second_factor_required": of.second_factor_required,
                     "client_rule": of.client_rule,
-                    "gateway": of.gateway,
+                    "gateway": client_certificate::told(&of.gateway),
                 })
             };
             event.detail = serde_json::json!({
@@ -383,6 +392,7 @@ pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource,
             grants::revoke(tx, &filter, "resource removed", now)?;
             resources::remove(tx, id, now)?;
             gateway::remove_credential(tx, id)?;
+            upstream_tls::remove(tx, id)?;
             audit::append(tx, &event)
         })
         .await?;

@@ -10,7 +10,7 @@ use super::gateway::{self, Pass, Route};
 use super::vault::Credential;
 use crate::outbound::stdio::{CommandLine, Environment, Owner, Processes, Target};
 use crate::outbound::upstream::Upstream;
-use crate::outbound::upstream_mcp::{Forward, NoAnswer, Streamed};
+use crate::outbound::upstream_mcp::{Forward, NoAnswer, Streamed, Upstreams};
 use crate::types::id::GrantId;
 
 /// Where programs are, and where what runs may write.
@@ -48,22 +48,22 @@ impl Stdio {
     }
 }
 
-/// Sends a message to a server behind the gateway, wherever it is.
+/// Sends a message to a server behind the gateway, wherever it is; `way` carries it where that is at a URL.
 ///
 /// # Errors
 /// [`NoAnswer`].
 pub async fn send(
     core: &Core,
-    route: &Route,
-    pass: &Pass,
+    way: &Upstreams,
+    (route, pass): (&Route, &Pass),
     forward: Forward,
     credential: Option<Credential>,
 ) -> Result<Streamed, NoAnswer> {
     let command = match (&route.upstream, credential) {
         (Upstream::Http(url), Some(Credential::Header(header))) => {
-            return core.upstreams.send(url, forward, Some(header)).await;
+            return way.send(url, forward, Some(header)).await;
         }
-        (Upstream::Http(url), None) => return core.upstreams.send(url, forward, None).await,
+        (Upstream::Http(url), None) => return way.send(url, forward, None).await,
         (Upstream::Http(_), Some(Credential::Environment(_))) => return Err(NoAnswer::Unsendable),
         (Upstream::Stdio(_), Some(Credential::Header(_))) => return Err(NoAnswer::Unsendable),
         (Upstream::Stdio(command), None) => (command, core.stdio.environment.clone()),

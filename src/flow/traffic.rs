@@ -23,6 +23,7 @@ pub struct Traffic {
     grants: Mutex<HashMap<GrantId, Flow>>,
     people: Mutex<HashMap<(ResourceId, String), Share>>,
     noted: Mutex<HashMap<GrantId, Timestamp>>,
+    refused: Mutex<HashMap<GrantId, Timestamp>>,
     servers: Mutex<HashMap<ResourceId, Health>>,
 }
 
@@ -93,6 +94,17 @@ impl Traffic {
             noted.insert(grant, now);
         }
         worth
+    }
+
+    /// Whether nobody was told within the minute that something under this approval was refused at the door.
+    pub(super) fn is_first_refusal(&self, grant: GrantId, now: Timestamp) -> bool {
+        let mut refused = lock(&self.refused);
+        room(&mut refused, |_, at| now.since(*at) < MINUTE);
+        let first = refused.get(&grant).is_none_or(|at| now.since(*at) >= MINUTE);
+        if first {
+            refused.insert(grant, now);
+        }
+        first
     }
 
     fn share(

@@ -15,6 +15,7 @@ use crate::flow::failure::Fault;
 use crate::flow::gateway::{Pass, Route};
 use crate::flow::stdio;
 use crate::flow::tools;
+use crate::flow::upstream_tls;
 use crate::flow::upstream_tokens::{Shown, shown};
 use crate::outbound::upstream_mcp::{Forward, Streamed};
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_TOOLS, MAX_UPSTREAM_MESSAGE};
@@ -63,7 +64,9 @@ async fn list(
             body: body.into(),
             patience: Duration::from_secs(10),
         };
-        let Ok(answer) = stdio::send(core, route, pass, forward, credential).await else { break };
+        let Ok(way) = upstream_tls::way(core, route) else { break };
+        let sent = stdio::send(core, &way, (route, pass), forward, credential);
+        let Ok(answer) = sent.await else { break };
         let Some(message) = message_in(answer, &id).await else { break };
         let Some(tools) = tools_in(&message) else { break };
         found.extend(tools.iter().cloned());

@@ -3,6 +3,7 @@
 //! never from the caller.
 
 mod answer;
+mod certificate;
 mod envelope;
 mod first_sight;
 mod frames;
@@ -35,6 +36,7 @@ use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTR
 use crate::types::tool::{ToolClass, canonical};
 use crate::wire::body::{self, BodyError};
 use crate::wire::caller::{From, bearer};
+use crate::wire::client_certificate::presented;
 use crate::wire::reply;
 
 /// Headers of a caller that go on. Everything else stays here, the caller's token first of all.
@@ -100,10 +102,14 @@ pub async fn serve(
         Err(Stop::WrongKind(kind)) => return answer::wrong_kind(kind),
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
-    if let Err(fault) = gateway::note_use(&core, &from.0, &pass).await {
-        return reply::fault(&fault, &from.0);
+    let (core, caller, certificate) = (core.into_inner(), from.0, None);
+    let mut arrived = Arrived { core, caller, slug, route, pass, certificate };
+    if let Err(answer) = arrived.show(|| presented(&request)).await {
+        return *answer;
     }
-    let arrived = Arrived { core: core.into_inner(), caller: from.0, slug, route, pass };
+    if let Err(fault) = gateway::note_use(&arrived.core, &arrived.caller, &arrived.pass).await {
+        return reply::fault(&fault, &arrived.caller);
+    }
     match *request.method() {
         actix_web::http::Method::POST => arrived.post(&request, payload).await,
         actix_web::http::Method::DELETE => arrived.plain(&request, "DELETE").await,
@@ -149,6 +155,8 @@ struct Arrived {
     slug: String,
     route: Arc<Route>,
     pass: Pass,
+    /// The fingerprint of their client certificate, where the server wants one.
+    certificate: Option<String>,
 }
 
 impl Arrived {
@@ -208,6 +216,9 @@ impl Arrived {
                 Ok(place) => place,
                 Err(refused) => return self.too_many(&message.id, refused).await,
             };
+            if let Err(answer) = self.way(Some(&message)).await {
+                return *answer;
+            }
             if self.route.auth.is_some()
                 && let Err(answer) = self.opened(Some(&message)).await
             {
@@ -376,6 +387,9 @@ impl Arrived {
                 let digest = gateway::digest_of_arguments(&self.core, &self.route, &text);
                 members.insert("arguments".to_owned(), digest.into());
             }
+            if let Some(print) = &self.certificate {
+                members.insert("certificate".to_owned(), print.as_str().into());
+            }
             if let Some(class) = class {
                 members.insert("class".to_owned(), class.as_str().into());
             }
@@ -409,6 +423,10 @@ impl Arrived {
             return *answer;
         }
         // Only now: what is refused never gets here.
+        let way = match self.way(message.as_ref().map(|(message, _)| message)).await {
+            Ok(way) => way,
+            Err(answer) => return *answer,
+        };
         let opened = match self.opened(message.as_ref().map(|(message, _)| message)).await {
             Ok(opened) => opened,
             Err(answer) => return *answer,
@@ -428,11 +446,11 @@ impl Arrived {
         if message.is_none() {
             forward.headers.retain(|(name, _)| name != "content-type");
         }
-        let Self { core, caller, slug, route, pass } = self;
+        let Self { core, caller, slug, route, pass, .. } = self;
         let message = message.map(|(message, _)| message);
         let mut call = Call { core, caller, slug, route, pass, message, secrets, record, _place: place };
         let again = call.route.auth.is_some().then(|| forward.clone());
-        let sent = stdio::send(&call.core, &call.route, &call.pass, forward, credential);
+        let sent = stdio::send(&call.core, &way, (&call.route, &call.pass), forward, credential);
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
         // A person's token may have been taken back there, or have had its time. Nothing was done with the message.
         if matches!(&sent, Ok(answer) if answer.status == 401)
@@ -441,8 +459,8 @@ impl Arrived {
             match shown_anew(&call.core, &call.route, &call.pass, secret).await {
                 Ok(Shown::This(opened)) => {
                     call.secrets = opened.secrets;
-                    let credential = Some(opened.credential);
-                    let second = stdio::send(&call.core, &call.route, &call.pass, again, credential);
+                    let to = (call.route.as_ref(), &call.pass);
+                    let second = stdio::send(&call.core, &way, to, again, Some(opened.credential));
                     let Some(second) = call.while_it_counts(second).await else {
                         return relay::cut(&mut call);
                     };
@@ -465,14 +483,9 @@ impl Arrived {
             Ok(answer) => relay::back(call, answer).await,
             Err(why) => {
                 tracing::warn!(server = call.slug, %why, "a server behind the gateway gave no answer");
-                call.end("no_answer", 0);
-                let status = match why {
-                    NoAnswer::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-                    NoAnswer::Full => StatusCode::SERVICE_UNAVAILABLE,
-                    _ => StatusCode::BAD_GATEWAY,
-                };
-                let text = "The server behind this gateway does not answer.";
-                answer::rpc(status, &id, code::INTERNAL, text, "upstream_no_answer")
+                let (outcome, status, text, name) = certificate::told(why);
+                call.end(outcome, 0);
+                answer::rpc(status, &id, code::INTERNAL, text, name)
             }
         }
     }

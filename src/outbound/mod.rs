@@ -18,3 +18,4 @@ pub mod syslog;
 mod test_server;
 pub mod upstream;
 pub mod upstream_mcp;
+pub mod upstream_tls;

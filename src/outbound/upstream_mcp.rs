@@ -1,6 +1,7 @@
 //! The way to an MCP server behind the gateway: what it answers comes as it comes. Connections are kept, because an
 //! administrator has named the server; a redirect is never followed, so that a credential goes to no other origin.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, redirect};
+use reqwest::{Client, ClientBuilder, Method, redirect};
 use url::{Host, Url};
 
 use super::address::reach;
 use super::resolver::{SystemLookUp, VettedResolver};
+use super::upstream_tls::objection;
 use crate::types::policy::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_IDLE_CONNECTIONS};
 use crate::types::secret::Secret;
 
@@ -86,14 +88,27 @@ pub enum NoAnswer {
     /// As many servers over stdio run as may, and all are in use.
     #[error("too many servers run already")]
     Full,
+    /// Its certificate is not one that is trusted there.
+    #[error("the certificate of the server is not trusted: {0}")]
+    Untrusted(&'static str),
+    /// It wants a client certificate, and does not take what it was shown.
+    #[error("the server does not accept the client certificate, or the lack of one")]
+    Refused,
     /// What was to be sent cannot be.
     #[error("the message cannot be sent")]
     Unsendable,
 }
 
-/// The client. A clone shares its connections.
+/// The client. A clone shares its connections. One with TLS of a server's own is used as it is, every other by the client of
+/// the thread.
 #[derive(Clone)]
-pub struct Upstreams(Client);
+pub struct Upstreams(Client, Of);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Everyone,
+    OneServer,
+}
 
 thread_local! {
     /// The client of a thread that serves. What a connection brings is then read by the thread that waits for it; another
@@ -102,16 +117,23 @@ thread_local! {
 }
 
 fn client() -> reqwest::Result<Client> {
+    client_with::<Infallible>(Ok).unwrap_or_else(|never| match never {})
+}
+
+/// A client that is everything that one must be here, and what is added.
+pub(super) fn client_with<E>(
+    add: impl FnOnce(ClientBuilder) -> Result<ClientBuilder, E>,
+) -> Result<reqwest::Result<Client>, E> {
     let source = Arc::new(SystemLookUp::default());
-    Client::builder()
+    let builder = Client::builder()
         .dns_resolver(Arc::new(VettedResolver { source, private_too: true }))
         .redirect(redirect::Policy::none())
         .no_proxy()
         .referer(false)
         .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(UPSTREAM_CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS)
-        .build()
+        .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS);
+    Ok(add(builder)?.build())
 }
 
 impl Default for Upstreams {
@@ -120,11 +142,16 @@ impl Default for Upstreams {
         reason = "without its TLS set-up the program is broken at the start, not later"
     )]
     fn default() -> Self {
-        Self(client().expect("the TLS set-up of the HTTP client is complete"))
+        Self(client().expect("the TLS set-up of the HTTP client is complete"), Of::Everyone)
     }
 }
 
 impl Upstreams {
+    /// This client and no other.
+    pub(super) const fn exactly(client: Client) -> Self {
+        Self(client, Of::OneServer)
+    }
+
     /// Reads the URL of a server behind the gateway: `http` or `https`, also inside, but never a link-local address, where
     /// clouds keep their credentials.
     ///
@@ -178,16 +205,15 @@ impl Upstreams {
         if let Some(UpstreamCredential { header, value }) = credential {
             headers.insert(header, value);
         }
-        let client = OWN.with(Clone::clone).unwrap_or_else(|| self.0.clone());
+        let own = if self.1 == Of::Everyone { OWN.with(Clone::clone) } else { None };
+        let client = own.unwrap_or_else(|| self.0.clone());
         let mut request = client.request(method, url.clone()).headers(headers);
         if !forward.body.is_empty() {
             request = request.body(forward.body);
         }
         let response = match tokio::time::timeout(forward.patience, request.send()).await {
             Err(_) => return Err(NoAnswer::TimedOut),
-            Ok(Err(error)) if error.is_connect() => return Err(NoAnswer::Unreachable),
-            Ok(Err(error)) if error.is_timeout() => return Err(NoAnswer::TimedOut),
-            Ok(Err(_)) => return Err(NoAnswer::Broken),
+            Ok(Err(error)) => return Err(why(&error)),
             Ok(Ok(response)) => response,
         };
         let headers = response.headers().iter();
@@ -199,4 +225,14 @@ impl Upstreams {
             body: response.bytes_stream().map_err(|_| Broken).boxed(),
         })
     }
+}
+
+fn why(error: &reqwest::Error) -> NoAnswer {
+    objection(error).unwrap_or(if error.is_connect() {
+        NoAnswer::Unreachable
+    } else if error.is_timeout() {
+        NoAnswer::TimedOut
+    } else {
+        NoAnswer::Broken
+    })
 }

@@ -48,6 +48,7 @@ pub mod steps;
 mod store;
 pub mod sweep;
 pub mod throttles;
+pub mod upstream_tls;
 pub mod users;
 mod writer;
 

@@ -447,6 +447,15 @@ diesel::table! {
     }
 }
 diesel::table! {
+    upstream_tls (resource_id) {
+        resource_id -> Text,
+        about -> Text,
+        sealed_key -> Binary,
+        sealed_value -> Binary,
+        created_at -> BigInt,
+    }
+}
+diesel::table! {
     grant_token (grant_id) {
         grant_id -> Text,
         id -> Text,

@@ -231,6 +231,10 @@ events! {
     UpstreamCredentialSet = "upstream_credential.set",
     /// It was cleared.
     UpstreamCredentialCleared = "upstream_credential.cleared",
+    /// What the gateway shows to a server behind it in TLS, or whom it trusts there, was set.
+    UpstreamTlsSet = "upstream_tls.set",
+    /// It was cleared.
+    UpstreamTlsCleared = "upstream_tls.cleared",
     /// The way to credentials of each person's own at a server behind the gateway was set.
     UpstreamAuthSet = "upstream_auth.set",
     /// It was forgotten.

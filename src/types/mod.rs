@@ -8,6 +8,7 @@ pub mod audit_chain;
 pub mod call_approval;
 pub mod call_rule;
 pub mod callers;
+pub mod certificate;
 pub mod client;
 pub mod csv;
 pub mod cut;

@@ -73,26 +73,41 @@ impl fmt::Display for Network {
     }
 }
 
-/// The proxies whose word about the caller's address is taken.
+/// The proxies whose word about the caller's address is taken, and about the certificate that the caller has shown them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct TrustedProxies(Vec<Network>);
+pub struct TrustedProxies {
+    networks: Vec<Network>,
+    certificate_header: Option<String>,
+}
 
 impl TrustedProxies {
     /// These and no others.
     #[must_use]
     pub const fn new(networks: Vec<Network>) -> Self {
-        Self(networks)
+        Self { networks, certificate_header: None }
+    }
+
+    /// The same, with another header for the caller's certificate.
+    #[must_use]
+    pub fn with_certificates_in(self, header: String) -> Self {
+        Self { certificate_header: Some(header), ..self }
+    }
+
+    /// The header in which they say which certificate the caller has shown them; that of RFC 9440 unless set.
+    #[must_use]
+    pub fn certificate_header(&self) -> &str {
+        self.certificate_header.as_deref().unwrap_or("client-cert")
     }
 
     /// Whether `address` is one of them.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.networks.iter().any(|network| network.contains(address))
     }
 
     /// The blocks.
     pub fn iter(&self) -> impl Iterator<Item = &Network> {
-        self.0.iter()
+        self.networks.iter()
     }
 
     /// Whom a request comes from: the peer itself, unless it is a trusted proxy. Then the entries of

@@ -46,6 +46,14 @@ fixed! {
     KEEP_ALIVE: Duration = Duration::from_secs(75);
     /// Time that running requests have to end after SIGTERM.
     SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+    /// Longest PEM text of a certificate chain, a key or certificate authorities at the gateway, in bytes.
+    MAX_PEM: usize = 32 * 1024;
+    /// Certificates that such a text may hold.
+    MAX_CERTIFICATES: usize = 16;
+    /// Fingerprints of client certificates that a server behind the gateway may name.
+    MAX_CLIENT_CERTIFICATES: usize = 200;
+    /// Time before the end of a client certificate from which the gateway says so.
+    CERTIFICATE_ENDS: Duration = Duration::from_secs(14 * 86_400);
     /// Largest message to a server behind the gateway, in bytes; more is 413.
     MAX_CALL: usize = 4 * 1024 * 1024;
     /// Deepest nesting of a message to a server behind the gateway.

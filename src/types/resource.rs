@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::access_rule::AccessRule;
+use super::certificate::ClientCertificateRule;
 use super::client::{Client, ClientKind};
 use super::id::ResourceId;
 use super::key::SigningAlg;
@@ -152,6 +153,9 @@ pub struct GatewayRule {
     /// Most bytes that go out to one person or machine an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_an_hour: Option<u64>,
+    /// With which client certificates one comes; none is wanted when it names none.
+    #[serde(skip_serializing_if = "ClientCertificateRule::is_empty")]
+    pub client_certificate: ClientCertificateRule,
 }
 
 impl GatewayRule {

@@ -3,4 +3,5 @@
 
 pub mod body;
 pub mod caller;
+pub mod client_certificate;
 pub mod reply;

@@ -2,11 +2,12 @@
 
 use postern::flow::core::Caller;
 use postern::flow::{admin_api, people};
+use postern::storage::audit::AuditFilter;
 use postern::types::audit::AuditKind;
 use postern::types::user::Role;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, App, Browser, EMAIL, Guarded, Mcp, NOTES, Node, PASSWORD};
+use crate::harness::{Answer, App, Browser, EMAIL, Guarded, Made, Mcp, NOTES, Node, PASSWORD};
 
 const API: &str = "/admin/api/v1";
 const EVERYTHING: &str = "admin:read admin:revoke admin:write";
@@ -378,6 +379,53 @@ async fn the_api_is_no_server_to_be_removed_or_to_introspect() {
     assert!(error.is_err());
     // A token for it is nobody else's business.
     assert_eq!(world.node.introspect(&token).await, json!({ "active": false }));
+}
+
+/// What the gateway shows in TLS and whom it trusts, and which certificates callers need.
+#[actix_web::test]
+async fn certificates_are_managed_and_keys_never_shown() {
+    let world = world().await;
+    let admin = world.token(EVERYTHING).await;
+    let (ca, uri) = (Made::authority("Ledger"), format!("{}/mcp/ledger", world.node.issuer()));
+    let own = ca.client("gateway");
+    let new =
+        json!({"uri": uri, "name": "Ledger", "slug": "ledger", "upstream": "https://ledger.example/mcp"});
+    let added = world.call(&admin, "POST", "/servers", Some(new)).await;
+    let server = format!("/servers/{}", added.body["server"]["id"].as_str().unwrap());
+    let tls = format!("{server}/tls");
+    assert_eq!(world.get(&admin, &tls).await, json!({"client": null, "cas": []}));
+    let keep = json!({"client_cert": own.pem(), "client_key": own.key_pem(), "ca": ca.pem()});
+    let kept = world.call(&admin, "PUT", &tls, Some(keep)).await;
+    assert_eq!(kept.status, 200, "{}", kept.text);
+    assert_eq!(kept.body["client"]["subject"], "CN=gateway");
+    assert_eq!(kept.body["client"]["issuer"], "CN=Ledger");
+    assert_eq!(kept.body["client"]["expires_at"], "2040-01-01T00:00:00Z");
+    assert_eq!(kept.body["cas"][0]["sha256"], ca.sha256());
+    assert_eq!(world.get(&admin, &tls).await, kept.body);
+    let alone = world.call(&admin, "PUT", &tls, Some(json!({"client_cert": own.pem()}))).await;
+    refused(&alone, 422, "refused");
+    let other = ca.client("other").key_pem();
+    let mixed = json!({"client_cert": own.pem(), "client_key": other});
+    let mixed = world.call(&admin, "PUT", &tls, Some(mixed)).await;
+    assert_eq!(mixed.status, 422, "{}", mixed.text);
+    let line = own.key_pem().lines().nth(1).unwrap().to_owned();
+    for text in [&kept.text, &mixed.text] {
+        assert!(!text.contains(&line) && !text.contains("PRIVATE") && !text.contains(&other), "{text}");
+    }
+    let wanted = json!({"gateway": {"client_certificate": {"sha256": [own.sha256()], "ca": ca.pem()}}});
+    let changed = world.call(&admin, "PATCH", &server, Some(wanted)).await;
+    let shown = &changed.body["server"]["gateway"]["client_certificate"];
+    assert_eq!(
+        (&shown["sha256"][0], &shown["cas"][0]["subject"]),
+        (&json!(own.sha256()), &json!("CN=Ledger"))
+    );
+    let none =
+        world.call(&admin, "PATCH", &server, Some(json!({"gateway": {"client_certificate": {}}}))).await;
+    assert_eq!(none.body["server"]["gateway"]["client_certificate"], Value::Null, "{}", none.text);
+    assert_eq!(world.call(&admin, "DELETE", &tls, None).await.status, 204);
+    assert_eq!(world.get(&admin, &tls).await["client"], Value::Null);
+    let events = postern::flow::audit::list(&world.node.core, AuditFilter::default()).await.unwrap();
+    assert!(events.iter().all(|event| !event.detail.to_string().contains(&line)));
 }
 
 /// A whole life of a server behind the gateway, over the API alone.

@@ -1,5 +1,6 @@
 //! `/mcp/{slug}`: who comes through, what of it, and what comes back.
 
+mod certificates;
 mod lists;
 mod rules;
 mod stdio;
@@ -40,7 +41,10 @@ struct World {
 
 /// A node with a server behind it, and an app.
 async fn world() -> World {
-    let node = Node::start().await;
+    world_on(Node::start().await).await
+}
+
+async fn world_on(node: Node) -> World {
     let mcp = Mcp::start();
     let uri = format!("{}/mcp/notes", node.issuer());
     behind(&node, "notes", &mcp.url).await;

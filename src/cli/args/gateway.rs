@@ -15,6 +15,9 @@ pub(in crate::cli) enum UpstreamCommand {
     Set(CredentialArgs),
     /// Use a server in each person's own name, by the authorization server in front of it.
     PerPerson(PerPersonArgs),
+    /// Keep, encrypted, what the gateway shows to a server in TLS, or whom it trusts there; beside what it shows in a
+    /// header. It takes the place of what was kept before. Without options, says what is kept.
+    Tls(TlsArgs),
     /// List who has connected a server, and since when.
     Connections {
         /// The URL of the server, as in `postern resource list`.
@@ -52,6 +55,24 @@ pub(in crate::cli) struct CredentialArgs {
     /// Read a value for the variable of this name in the environment of a server over stdio; may be repeated, a line each.
     #[arg(long, value_name = "NAME", group = "kind")]
     pub(in crate::cli) env: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub(in crate::cli) struct TlsArgs {
+    /// The URL of the server, as in `postern resource list`.
+    pub(in crate::cli) uri: String,
+    /// The gateway's certificate there, and what leads from it to an authority, as PEM.
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(in crate::cli) client_cert: Option<PathBuf>,
+    /// Its private key, as PEM, not encrypted.
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(in crate::cli) client_key: Option<PathBuf>,
+    /// The certificate authorities that are trusted there, and no others, as PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(in crate::cli) ca: Option<PathBuf>,
+    /// Forget it; the gateway then shows no certificate, and trusts whom everybody trusts.
+    #[arg(long, conflicts_with_all = ["client_cert", "client_key", "ca"])]
+    pub(in crate::cli) clear: bool,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,6 @@
 //! MCP servers.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -106,6 +107,17 @@ pub(in crate::cli) struct ResourceChangeArgs {
     /// At the gateway: most bytes that go out to one person or machine an hour, or none for no limit.
     #[arg(long, value_name = "BYTES", value_parser = limit::<u64>, group = "change")]
     pub(in crate::cli) bytes_per_hour: Option<Limit<u64>>,
+    /// At the gateway: let only callers in with a listed client certificate, this one among them, by its SHA-256 fingerprint;
+    /// may be repeated. With --client-cert-ca, takes the place of the old rule.
+    #[arg(long, value_name = "HEX", group = "change")]
+    pub(in crate::cli) client_cert_sha256: Vec<String>,
+    /// At the gateway: let only callers in with a client certificate that one of these authorities has signed, or one that is
+    /// listed; a file, as PEM.
+    #[arg(long, value_name = "FILE", group = "change")]
+    pub(in crate::cli) client_cert_ca: Option<PathBuf>,
+    /// At the gateway: let callers in without a client certificate.
+    #[arg(long, group = "change", conflicts_with_all = ["client_cert_sha256", "client_cert_ca"])]
+    pub(in crate::cli) no_client_cert: bool,
 }
 
 /// A limit that is set, or taken away.

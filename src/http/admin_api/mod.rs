@@ -23,6 +23,7 @@ mod search;
 mod servers;
 mod sessions;
 mod shapes;
+mod upstream_tls;
 mod who;
 
 use actix_web::http::StatusCode;
@@ -54,6 +55,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         servers::OPERATIONS,
         who::OPERATIONS,
         gateway::OPERATIONS,
+        upstream_tls::OPERATIONS,
         calls::OPERATIONS,
         grants::OPERATIONS,
         sessions::OPERATIONS,

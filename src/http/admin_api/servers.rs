@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, Call, Kind, Operation, Query, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::Server;
+use crate::flow::client_certificate;
 use crate::flow::resources::{self, GatewayChange, NewResource, ResourceChange};
 use crate::flow::roles::{self, Change};
 use crate::flow::stdio;
@@ -14,6 +15,7 @@ use crate::types::admin::Permission;
 use crate::types::id::{ResourceId, UserId};
 use crate::types::key::SigningAlg;
 use crate::types::resource::{ClientRule, PassKind, Resource, ResourceScope, Risk};
+use crate::types::time::Timestamp;
 
 const HOLDER: &[Query] = &[
     query("group", Kind::Text, "A group."),
@@ -213,6 +215,20 @@ struct GatewaySettings {
     /// Most bytes that go out to one person or machine an hour; 0 for no limit.
     #[schemars(range(max = 1_125_899_906_842_624_u64))]
     bytes_an_hour: Option<u64>,
+    /// With which client certificates one comes. Takes the place of the old rule; none is wanted when it names none.
+    client_certificate: Option<CertificatesWanted>,
+}
+
+/// Client certificates: those that are named, and those that an authority has signed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CertificatesWanted {
+    /// SHA-256 of their DER forms, in hex.
+    #[serde(default)]
+    sha256: Vec<String>,
+    /// Certificate authorities, as PEM.
+    #[schemars(length(max = 32_768))]
+    ca: Option<String>,
 }
 
 /// What somebody shows who comes to a server behind the gateway.
@@ -333,6 +349,7 @@ async fn get(call: Call) -> Result<Answer, Problem> {
 async fn set(call: Call) -> Result<Answer, Problem> {
     let found = server(&call)?;
     let wanted: ServerChange = call.read()?;
+    let gateway = wanted.gateway.map(|gateway| at_the_gateway(gateway, call.core.now())).transpose()?;
     let change = ResourceChange {
         name: wanted.name,
         second_factor_required: wanted.second_factor_required,
@@ -341,15 +358,24 @@ async fn set(call: Call) -> Result<Answer, Problem> {
             NewClientRule::PreRegistered => ClientRule::PreRegistered,
             NewClientRule::Only(ListedClients { clients, domains }) => ClientRule::Only { clients, domains },
         }),
-        gateway: wanted.gateway.map_or_else(GatewayChange::default, |wanted| GatewayChange {
-            record_first: wanted.record_first,
-            accepts: wanted.accepts.map(|kinds| kinds.into_iter().map(CallerKind::meant).collect()),
-            calls_a_minute: wanted.calls_a_minute.map(|most| Some(most).filter(|most| *most > 0)),
-            bytes_an_hour: wanted.bytes_an_hour.map(|most| Some(most).filter(|most| *most > 0)),
-        }),
+        gateway: gateway.unwrap_or_default(),
     };
     let done = resources::set(&call.core, &call.caller, found.uri.as_str(), change).await?;
     Answer::of(&ChangedServer { server: Server::of(&done.resource), ended: done.ended })
+}
+
+fn at_the_gateway(wanted: GatewaySettings, now: Timestamp) -> Result<GatewayChange, Problem> {
+    let client_certificate = wanted
+        .client_certificate
+        .map(|wanted| client_certificate::rule(&wanted.sha256, wanted.ca.as_deref(), now))
+        .transpose()?;
+    Ok(GatewayChange {
+        record_first: wanted.record_first,
+        accepts: wanted.accepts.map(|kinds| kinds.into_iter().map(CallerKind::meant).collect()),
+        calls_a_minute: wanted.calls_a_minute.map(|most| Some(most).filter(|most| *most > 0)),
+        bytes_an_hour: wanted.bytes_an_hour.map(|most| Some(most).filter(|most| *most > 0)),
+        client_certificate,
+    })
 }
 
 async fn remove(call: Call) -> Result<Answer, Problem> {

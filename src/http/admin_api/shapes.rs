@@ -7,6 +7,7 @@ use crate::account::cut::Hold;
 use crate::flow::core::Core;
 use crate::flow::hold::hold_on;
 use crate::types::access_rule::Who;
+use crate::types::certificate::{CertificateFacts, ClientCertificateRule};
 use crate::types::client::Client;
 use crate::types::cut::Cut;
 use crate::types::grant::Grant;
@@ -212,6 +213,52 @@ pub struct GatewayShown {
     calls_a_minute: Option<u32>,
     /// Most bytes that go out to one person or machine an hour.
     bytes_an_hour: Option<u64>,
+    /// With which client certificates one comes; absent where none is wanted.
+    client_certificate: Option<CertificatesShown>,
+}
+
+/// Client certificates: those that are named, and those that an authority has signed.
+#[derive(Serialize, JsonSchema)]
+pub struct CertificatesShown {
+    /// SHA-256 of their DER forms, in hex.
+    sha256: Vec<String>,
+    /// The authorities.
+    cas: Vec<CertificateShown>,
+}
+
+impl CertificatesShown {
+    fn of(rule: &ClientCertificateRule) -> Option<Self> {
+        let cas = rule.cas.iter().map(|ca| CertificateShown::of(&ca.facts)).collect();
+        (!rule.is_empty()).then(|| Self { sha256: rule.sha256.clone(), cas })
+    }
+}
+
+/// A certificate.
+#[derive(Serialize, JsonSchema)]
+pub struct CertificateShown {
+    /// Whom it names.
+    subject: String,
+    /// Who signed it.
+    issuer: String,
+    /// SHA-256 of its DER form, in hex.
+    sha256: String,
+    /// Since when it is valid.
+    valid_from: Moment,
+    /// Until when.
+    expires_at: Moment,
+}
+
+impl CertificateShown {
+    /// Of what it says.
+    pub fn of(facts: &CertificateFacts) -> Self {
+        Self {
+            subject: facts.subject.clone(),
+            issuer: facts.issuer.clone(),
+            sha256: facts.sha256.clone(),
+            valid_from: Moment(facts.begins_at()),
+            expires_at: Moment(facts.ends_at()),
+        }
+    }
 }
 
 impl GatewayShown {
@@ -221,6 +268,7 @@ impl GatewayShown {
             accepts: rule.accepts.iter().map(|kind| kind.as_str()).collect(),
             calls_a_minute: rule.calls_a_minute,
             bytes_an_hour: rule.bytes_an_hour,
+            client_certificate: CertificatesShown::of(&rule.client_certificate),
         }
     }
 }

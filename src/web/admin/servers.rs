@@ -107,7 +107,7 @@ pub async fn get(
                 view.editors = editors(resource, who);
             }
             let route = resource.slug.as_ref().and_then(|slug| view_now.routes.get(slug));
-            tools::show(&mut view, resource, route.map(AsRef::as_ref));
+            tools::show(&mut view, resource, route.map(AsRef::as_ref), core.now());
             call_rules::show(&mut view, resource, route.map(AsRef::as_ref));
             let mut roles = table(
                 "Who may be granted what",

@@ -7,17 +7,34 @@ use crate::flow::core::{Caller, Core};
 use crate::flow::gateway::Route;
 use crate::flow::people::OrderError;
 use crate::flow::tools::{self, Decision};
+use crate::flow::upstream_tls::ends_soon;
+use crate::types::certificate::{CertificateFacts, TlsFacts};
 use crate::types::resource::Resource;
+use crate::types::time::Timestamp;
 use crate::types::tool::{Tool, ToolClass, ToolState};
 use crate::web::door::Form;
-use crate::web::view::console::ConsolePage;
+use crate::web::view::console::{ConsolePage, Fact};
 use crate::web::view::editor::{Editor, Entry, Input};
 
 /// Longest part of a tool's own words that is shown, in characters.
 const WORDS: usize = 300;
 
+/// What TLS to the server is made of.
+fn in_tls(facts: &TlsFacts, now: Timestamp) -> Fact {
+    let all = facts.client.iter().chain(&facts.cas);
+    let ends = all.clone().any(|one| ends_soon(one, now));
+    let words = |what: &str, one: &CertificateFacts| {
+        let (subject, issuer, until) = (&one.subject, &one.issuer, one.ends_at());
+        format!("{what} {subject}, signed by {issuer}, until {until} (SHA-256 {})", one.sha256)
+    };
+    let mut said_all: Vec<String> = facts.client.iter().map(|one| words("the certificate of", one)).collect();
+    said_all.extend(facts.cas.iter().map(|one| words("the only authority trusted there is", one)));
+    let text = said_all.join("; ");
+    fact("In TLS", if ends { marked(&text, "care") } else { said(text) })
+}
+
 /// Adds what there is to say and to decide about the tools of a server; nothing where it is not behind the gateway.
-pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&Route>) {
+pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&Route>, now: Timestamp) {
     let (Some(slug), Some(upstream)) = (&resource.slug, &resource.upstream) else { return };
     let shown = route.and_then(Route::shows);
     let shown = shown.map_or_else(
@@ -26,6 +43,14 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
     );
     view.facts.push(fact("Behind the gateway", said(format!("/mcp/{slug} leads to {upstream}"))));
     view.facts.push(fact("What the server is shown", said(shown)));
+    view.facts.extend(route.and_then(|route| route.tls.as_ref()).map(|tls| in_tls(tls.facts(), now)));
+    let wanted = &resource.gateway.client_certificate;
+    if !wanted.is_empty() {
+        let listed = wanted.sha256.iter().map(|print| format!("SHA-256 {print}"));
+        let signed = wanted.cas.iter().map(|ca| format!("signed by {}", ca.facts.subject));
+        let text = listed.chain(signed).collect::<Vec<_>>().join("; or ");
+        view.facts.push(fact("Client certificate", said(format!("callers need one: {text}"))));
+    }
     let mut known: Vec<&Tool> = route.map(|route| route.tools.values().collect()).unwrap_or_default();
     // What waits for somebody stands first.
     known.sort_unstable_by_key(|tool| (tool.state != ToolState::Quarantined, tool.name.as_str()));

@@ -2,6 +2,7 @@
 
 mod app;
 mod browser;
+mod certificates;
 mod database;
 mod guarded;
 mod host;
@@ -10,9 +11,11 @@ mod jwt;
 mod mcp;
 mod node;
 mod smtp;
+mod tls_front;
 
 pub use app::{App, Ask, VERIFIER, challenge_of};
 pub use browser::{Browser, Form, Page};
+pub use certificates::{Made, OVER};
 pub use guarded::Guarded;
 pub use host::{Host, Served};
 pub use idp::{Idp, Refreshes, Signs};
@@ -20,6 +23,7 @@ pub use jwt::{claims_of, header_of, verified};
 pub use mcp::{Mcp, tool};
 pub use node::{Answer, Node};
 pub use smtp::MailServer;
+pub use tls_front::TlsFront;
 
 /// The person of every test.
 pub const EMAIL: &str = "ana@example.com";
