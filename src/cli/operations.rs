@@ -45,6 +45,7 @@ pub(super) async fn backup(config: &Config, path: PathBuf) -> Result<Said, CliEr
     let key = match &config.master_key {
         MasterKeySource::Given(_) => "the configured master key".to_owned(),
         MasterKeySource::File(file) => file.display().to_string(),
+        MasterKeySource::Command(_) => "the master key that master_key_command fetches".to_owned(),
         MasterKeySource::DataDir => config.data_dir.join("master.key").display().to_string(),
     };
     let lines = vec![

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, the environment over it, and nothing that is not known by name.
 
 mod brand;
+mod command;
 pub mod docs;
 mod given;
 mod keys;
@@ -53,6 +54,8 @@ pub enum MasterKeySource {
     Given(Secret<String>),
     /// A file that an operator made.
     File(PathBuf),
+    /// What a command prints: the program and its arguments.
+    Command(Vec<String>),
     /// A file in the data folder, made when it is missing.
     DataDir,
 }
