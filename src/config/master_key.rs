@@ -72,7 +72,28 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<MasterKey, ConfigError> {
+/// Makes a master key and writes it to a new file, with mode 0600 and on disk before this returns.
+///
+/// # Errors
+/// When the file exists already or cannot be written.
+pub fn generate(path: &Path, rng: &dyn Rng) -> Result<MasterKey, ConfigError> {
+    let complain = |problem: String| {
+        ConfigError::one(format!("the new master key {} cannot be written: {problem}", path.display()))
+    };
+    if path.exists() {
+        return Err(complain("the file exists already".to_owned()));
+    }
+    let key = MasterKey::generate(rng);
+    create(path, &key, rng).map_err(|error| complain(error.to_string()))?;
+    // Or somebody else has just written theirs.
+    read(path)
+}
+
+/// Reads a master key from a file.
+///
+/// # Errors
+/// When the file cannot be read, or holds no key.
+pub fn read(path: &Path) -> Result<MasterKey, ConfigError> {
     let complain =
         |problem: String| ConfigError::one(format!("the master key {}: {problem}", path.display()));
     let metadata =
@@ -103,6 +124,7 @@ fn create(path: &Path, key: &MasterKey, rng: &dyn Rng) -> io::Result<()> {
     let _ = fs::remove_file(&draft);
     written?;
     match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }

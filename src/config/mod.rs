@@ -7,7 +7,7 @@ mod given;
 mod keys;
 mod load;
 mod mail;
-mod master_key;
+pub mod master_key;
 #[cfg(test)]
 mod tests;
 
