@@ -230,7 +230,9 @@ fn bad_configuration_stops_everything() {
 fn a_command_that_gives_no_master_key_is_bad_configuration() {
     let house = House::new();
     for line in ["check-config", "user list", "serve"] {
-        for (fetch, why) in [("sh -c 'echo s3cret; exit 3'", "ended with 3"), ("echo s3cret", "something else")] {
+        for (fetch, why) in
+            [("sh -c 'echo s3cret; exit 3'", "ended with 3"), ("echo s3cret", "something else")]
+        {
             let mut command = house.command(line);
             let output = command.env("POSTERN_MASTER_KEY_COMMAND", fetch).output().unwrap();
             let ended = Ended::of(line, output);

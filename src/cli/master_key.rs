@@ -31,13 +31,17 @@ pub(super) async fn rotate(core: &Core, args: RotateMasterArgs) -> Result<Said, 
         vec![format!("sealed {total} values anew under root key {}; both master keys work now.", begun.root)];
     lines.extend(done.resealed.iter().map(|(column, count)| format!("  {column}: {count}")));
     let unreadable = done.left.unreadable.iter();
-    lines.extend(unreadable.map(|(column, count)| format!("  {column}: {count} do not open and stay as they are")));
+    lines.extend(
+        unreadable.map(|(column, count)| format!("  {column}: {count} do not open and stay as they are")),
+    );
     lines.push(
         "Next: configure the new master key on every server, restart one after the other, then: postern key retire-master"
             .to_owned(),
     );
     let mut json = serde_json::json!(begun);
-    if let (Some(all), Ok(serde_json::Value::Object(more))) = (json.as_object_mut(), serde_json::to_value(&done)) {
+    if let (Some(all), Ok(serde_json::Value::Object(more))) =
+        (json.as_object_mut(), serde_json::to_value(&done))
+    {
         all.extend(more);
     }
     Ok(Said::new(json, lines))
@@ -51,7 +55,10 @@ pub(super) async fn retire_master(core: &Core, lose_unreadable: bool) -> Result<
         gone.roots.len()
     )];
     if !gone.compacted {
-        lines.push("The database file could not be rewritten, so that free pages of it may still hold them.".to_owned());
+        lines.push(
+            "The database file could not be rewritten, so that free pages of it may still hold them."
+                .to_owned(),
+        );
     }
     lines.push("Backups from before still need the old master key, and open with it.".to_owned());
     Ok(Said::new(serde_json::json!(gone), lines))

@@ -30,7 +30,9 @@ pub enum CryptoError {
     #[error("the master key does not open the signing key {0}; is it the one this database was made with?")]
     WrongMasterKey(String),
     /// The master key opens no root key.
-    #[error("the master key is not one that this database is sealed under; is it the right one, or was it retired?")]
+    #[error(
+        "the master key is not one that this database is sealed under; is it the right one, or was it retired?"
+    )]
     UnknownMasterKey,
     /// A root key does not open.
     #[error("the master key does not open the root key {0}")]

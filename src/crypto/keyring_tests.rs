@@ -9,6 +9,7 @@ use super::*;
 use crate::crypto::access_token::{
     ACCESS_TOKEN_TYPE, AccessTokenClaims, STATUS_LIST_TYPE, Status, StatusReference,
 };
+use crate::crypto::seal::MasterKey;
 use crate::types::client::ClientId;
 use crate::types::id::{GrantId, TokenId};
 use crate::types::random::SeededRng;

@@ -79,7 +79,12 @@ impl Roots {
     ///
     /// # Errors
     /// [`CryptoError::WrongRoot`] when this master key does not open it.
-    pub fn rewrapped(&self, row: &WrappedRoot, next: &MasterKey, rng: &dyn Rng) -> Result<Vec<u8>, CryptoError> {
+    pub fn rewrapped(
+        &self,
+        row: &WrappedRoot,
+        next: &MasterKey,
+        rng: &dyn Rng,
+    ) -> Result<Vec<u8>, CryptoError> {
         let root = unwrap(&self.master, row).ok_or(CryptoError::WrongRoot(row.id))?;
         Ok(wrap(next, row.id, row.kind, &root, rng))
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use super::failure::Fault;
 use super::{
-    admin_api, audit_chain, call_approvals, connections, cut_hooks, endpoints, factors, federation, give_back,
-    outbox, passkeys, providers, second_step, upstream, upstream_auth, upstream_tokens, vault,
+    admin_api, audit_chain, call_approvals, connections, cut_hooks, endpoints, factors, federation,
+    give_back, outbox, passkeys, providers, second_step, upstream, upstream_auth, upstream_tokens, vault,
 };
 use crate::crypto::keyring;
 use crate::storage::sealed::{self as columns, Column, Place};
@@ -234,6 +234,9 @@ mod tests {
         let others: Vec<&str> = OTHERS.iter().chain(&MORE).map(|(name, _)| *name).collect();
         let known: BTreeSet<String> = listed.iter().chain(&others).map(|name| (*name).to_owned()).collect();
         assert_eq!(known.len(), listed.len() + others.len(), "a column is listed twice");
-        assert_eq!(columns, known, "a new column of bytes belongs into SEALED, or among the others with the reason");
+        assert_eq!(
+            columns, known,
+            "a new column of bytes belongs into SEALED, or among the others with the reason"
+        );
     }
 }

@@ -55,7 +55,9 @@ pub fn prepare(
 pub(super) fn follow(roots: &Roots, rows: &[WrappedRoot]) -> Result<(), CryptoError> {
     match roots.take_in(rows) {
         Err(CryptoError::UnknownMasterKey) => {
-            tracing::error!("the master key of this node has been retired: start it again with the one that took its place");
+            tracing::error!(
+                "the master key of this node has been retired: start it again with the one that took its place"
+            );
             Ok(())
         }
         other => other,

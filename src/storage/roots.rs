@@ -68,9 +68,8 @@ pub fn insert(tx: &mut Tx<'_>, row: &WrappedRoot) -> Result<(), StoreError> {
 pub fn begin(tx: &mut Tx<'_>, now: Timestamp) -> Result<usize, StoreError> {
     let waiting =
         table::table.filter(table::kind.eq(RootUse::Seals.as_str())).filter(table::seals_since.is_null());
-    let begun = diesel::update(waiting)
-        .set(table::seals_since.eq(Some(now.micros())))
-        .execute(tx.connection())?;
+    let begun =
+        diesel::update(waiting).set(table::seals_since.eq(Some(now.micros()))).execute(tx.connection())?;
     bump(tx, Topic::Roots);
     Ok(begun)
 }

@@ -4,9 +4,9 @@ use diesel::prelude::*;
 
 use super::error::StoreError;
 use super::schema::{
-    api_request, call_approval, cut_hook, endpoint, identity, identity_provider, mail_outbox, one_time_secret,
-    setting, sign_in_step, signing_key, upstream_auth, upstream_connection, upstream_credential,
-    upstream_revocation,
+    api_request, call_approval, cut_hook, endpoint, identity, identity_provider, mail_outbox,
+    one_time_secret, setting, sign_in_step, signing_key, upstream_auth, upstream_connection,
+    upstream_credential, upstream_revocation,
 };
 use super::store::Tx;
 
@@ -165,12 +165,10 @@ pub const UPSTREAM_CONNECTION: Column = Column {
     },
     swap: |tx, at, old, new| {
         let Place::Pair(resource, user) = at else { return Ok(false) };
-        let there = upstream_connection::table
-            .find((resource, user))
-            .filter(upstream_connection::sealed_key.eq(old));
-        let changed = diesel::update(there)
-            .set(upstream_connection::sealed_key.eq(new))
-            .execute(tx.connection())?;
+        let there =
+            upstream_connection::table.find((resource, user)).filter(upstream_connection::sealed_key.eq(old));
+        let changed =
+            diesel::update(there).set(upstream_connection::sealed_key.eq(new)).execute(tx.connection())?;
         Ok(changed == 1)
     },
 };

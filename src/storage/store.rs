@@ -322,8 +322,7 @@ fn prepared<T>(
     loop {
         tries += 1;
         connection.begin_write()?;
-        let outcome = settled(connection, prepare)
-            .and_then(|(value, _)| connection.commit().map(|()| value));
+        let outcome = settled(connection, prepare).and_then(|(value, _)| connection.commit().map(|()| value));
         match outcome {
             Ok(value) => return Ok(value),
             Err(error) => {

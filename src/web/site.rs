@@ -119,7 +119,8 @@ impl Site {
         self.seed_of(request).is_some_and(|seed| {
             // Of a page from before a rotation, too.
             let codes = self.codes(core, &seed, request);
-            let fits = |code: &[u8; 32]| URL_SAFE_NO_PAD.encode(code).as_bytes().ct_eq(presented.as_bytes()).into();
+            let fits =
+                |code: &[u8; 32]| URL_SAFE_NO_PAD.encode(code).as_bytes().ct_eq(presented.as_bytes()).into();
             codes.iter().any(fits)
         })
     }
