@@ -1,9 +1,11 @@
 //! Composing the parts.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
+use crate::crypto::roots::Roots;
 use crate::crypto::seal::MasterKey;
 use crate::flow::core::Core;
 use crate::flow::ended::Ended;
@@ -11,7 +13,7 @@ use crate::flow::failure::Fault;
 use crate::flow::live::{self, Live};
 use crate::flow::stdio::{Place, Stdio};
 use crate::flow::traffic::Traffic;
-use crate::flow::{keys, register::RegistrationLimiter};
+use crate::flow::{keys, register::RegistrationLimiter, roots};
 use crate::outbound::authorization_server::AuthorizationServers;
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
@@ -30,7 +32,7 @@ use crate::types::policy::{
 };
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
-use crate::types::time::Clock;
+use crate::types::time::{Clock, Timestamp};
 use crate::types::usage::Usage;
 
 /// What the parts are composed from.
@@ -51,8 +53,30 @@ pub struct Parts {
 
 /// What authenticates the audit log's chain.
 #[must_use]
-pub fn audit_key(master: &MasterKey) -> AuditKey {
-    AuditKey::new(master.derive("audit chain"))
+pub fn audit_key(roots: &Roots) -> AuditKey {
+    AuditKey::new(roots.derive("audit chain"))
+}
+
+/// Opens the database, brings it up to date, and takes in its root keys; a new one gets its first. Says which migrations ran.
+///
+/// # Errors
+/// A database that cannot be opened, or another master key than its own.
+pub fn open(
+    database: &DatabaseUrl,
+    master: MasterKey,
+    rng: &dyn Rng,
+    now: Timestamp,
+) -> Result<(Store, Roots, Vec<String>), Fault> {
+    let held = Roots::of(master);
+    let refused = Cell::new(None);
+    let (store, ran) = Store::open_with(database, |tx| {
+        refused.set(roots::prepare(tx, &held, rng, now)?.err());
+        Ok(audit_key(&held))
+    })?;
+    match refused.into_inner() {
+        Some(wrong) => Err(wrong.into()),
+        None => Ok((store, held, ran)),
+    }
 }
 
 /// Opens the database, brings it up to date, makes the first keys, and composes the rest.
@@ -61,11 +85,11 @@ pub fn audit_key(master: &MasterKey) -> AuditKey {
 /// A database that cannot be opened, or keys that the master key does not open.
 pub async fn compose(parts: Parts) -> Result<Core, Fault> {
     let Parts { database, policy, master, stdio, clock, rng } = parts;
-    let (store, ran) = Store::open(&database, audit_key(&master))?;
+    let now = clock.now();
+    let (store, master, ran) = open(&database, master, rng.as_ref(), now)?;
     for name in ran {
         tracing::info!(migration = name, "schema brought up to date");
     }
-    let now = clock.now();
     keys::ensure_in(&store, &master, rng.as_ref(), SigningAlg::ES256, now).await?;
     let view = live::load(&store, &master, &policy, now).await?;
     let fetcher = Fetcher::new(policy.allow_private_networks);

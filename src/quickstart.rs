@@ -8,6 +8,7 @@ use crate::demo::quickstart::Quickstart;
 use crate::demo::{self, Caller, DemoSettings, Refused, TokenVerifier};
 use crate::flow::core::{self, Core};
 use crate::flow::people::{NewUser, OrderError};
+use crate::flow::reseal::DEMO;
 use crate::flow::resources::NewResource;
 use crate::flow::verify::{Unverified, verify};
 use crate::flow::{people, resources};
@@ -23,9 +24,9 @@ use crate::types::time::SystemClock;
 use crate::types::user::Role;
 
 /// Who signs in.
-const EMAIL: &str = "demo@example.com";
+const EMAIL: &str = DEMO.1;
 /// Where the demo password is kept, sealed: it is needed again at the next start.
-const PASSWORD: &str = "demo password";
+const PASSWORD: &str = DEMO.0;
 
 /// Why the quickstart does not run.
 #[derive(Debug, thiserror::Error)]

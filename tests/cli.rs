@@ -231,6 +231,26 @@ fn bad_configuration_stops_everything() {
 }
 
 #[test]
+fn a_command_that_gives_no_master_key_is_bad_configuration() {
+    let house = House::new();
+    for line in ["check-config", "user list", "serve"] {
+        for (fetch, why) in
+            [("sh -c 'echo s3cret; exit 3'", "ended with 3"), ("echo s3cret", "something else")]
+        {
+            let mut command = house.command(line);
+            let output = command.env("POSTERN_MASTER_KEY_COMMAND", fetch).output().unwrap();
+            let ended = Ended::of(line, output);
+            ended.refused(2, "master_key_command: expected a command that prints 32 bytes in base64");
+            assert!(ended.stderr.contains(why) && !ended.stderr.contains("s3cret"), "{}", ended.stderr);
+        }
+    }
+    let mut command = house.command("check-config");
+    let fetch = "echo AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let output = command.env("POSTERN_MASTER_KEY_COMMAND", fetch).output().unwrap();
+    assert_eq!(Ended::of("check-config", output).code, 0);
+}
+
+#[test]
 fn a_copy_of_the_database_serves_again() {
     let house = House::new();
     house.add_ada();

@@ -7,6 +7,7 @@ mod guard;
 mod idp;
 mod inactivity;
 mod invitations;
+mod key;
 mod policy;
 mod servers;
 
@@ -23,6 +24,7 @@ pub(super) use guard::{AlertCommand, DetectorCommand, HookCommand, RoleCommand, 
 pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
 pub(super) use invitations::InviteArgs;
+pub(super) use key::{KeyCommand, RotateMasterArgs};
 pub(super) use policy::{ApprovalCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
 pub(super) use servers::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
@@ -445,14 +447,6 @@ pub(super) enum CutCommand {
     },
 }
 
-#[derive(Subcommand, Debug)]
-pub(super) enum KeyCommand {
-    /// List signing keys.
-    List,
-    /// Let the waiting keys take over and publish new ones to wait.
-    Rotate,
-}
-
 fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "expected member, auditor or admin".to_owned())
 }
@@ -537,6 +531,10 @@ mod tests {
             "resource set https://r/mcp --accept app --calls-per-minute 5 --bytes-per-hour none",
             "key list",
             "key rotate",
+            "key rotate-master --generate new.key",
+            "key rotate-master --new-key-file new.key --instead",
+            "key rotate-master --new-key-stdin",
+            "key retire-master --lose-unreadable",
             "audit list --since 2026-11-21T00:00:00Z --user a@example.com --user b@example.com",
             "audit evidence --since 24h --user a@example.com --out x.jsonl",
             "audit evidence --cut x --out x.jsonl",
@@ -583,6 +581,8 @@ mod tests {
             "policy explain https://r/mcp --user a@example.com --tool t --arguments 5",
             "resource set https://r/mcp --calls-per-minute 0",
             "audit verify now",
+            "key rotate-master",
+            "key rotate-master --generate a --new-key-file b",
             "audit evidence --out x",
             "audit evidence --since 24h",
         ] {

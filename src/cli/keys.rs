@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::args::KeyCommand;
+use super::master_key;
 use super::output::{CliError, Said, moment};
 use crate::flow::core::{Caller, Core};
 use crate::flow::keys::{self, KeyState};
@@ -11,6 +12,10 @@ use crate::types::key::SigningKey;
 pub(super) async fn run(core: &Core, command: KeyCommand) -> Result<Said, CliError> {
     let found = match command {
         KeyCommand::List => keys::list(core).await?,
+        KeyCommand::RotateMaster(args) => return master_key::rotate(core, args).await,
+        KeyCommand::RetireMaster { lose_unreadable } => {
+            return master_key::retire_master(core, lose_unreadable).await;
+        }
         KeyCommand::Rotate => keys::rotate(core, &Caller::command_line()).await?,
     };
     let columns = ["kid", "alg", "state", "created_at", "activates_at", "removed_at"];

@@ -18,6 +18,7 @@ mod import;
 mod inactivity;
 mod invitations;
 mod keys;
+mod master_key;
 mod operations;
 mod output;
 mod papers;

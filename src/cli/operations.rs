@@ -8,8 +8,8 @@ use super::output::{CliError, Said};
 use crate::config::{Config, MasterKeySource};
 use crate::flow::failure::Fault;
 use crate::storage::Store;
-use crate::types::audit_chain::AuditKey;
 use crate::types::random::SystemRng;
+use crate::types::time::{Clock as _, SystemClock};
 
 pub(super) fn check_config(config: &Config) -> Result<Said, CliError> {
     config.check_master_key()?;
@@ -21,7 +21,7 @@ pub(super) fn check_config(config: &Config) -> Result<Said, CliError> {
 
 pub(super) fn migrate(config: &Config) -> Result<Said, CliError> {
     config.make_data_dir()?;
-    let (_, ran) = Store::open(&config.database_url, audit_key(config)?).map_err(Fault::from)?;
+    let (_, ran) = open(config)?;
     let lines = if ran.is_empty() {
         vec!["the schema is up to date".to_owned()]
     } else {
@@ -30,8 +30,10 @@ pub(super) fn migrate(config: &Config) -> Result<Said, CliError> {
     Ok(Said::new(json!({ "ran": ran }), lines))
 }
 
-fn audit_key(config: &Config) -> Result<AuditKey, CliError> {
-    Ok(crate::app::audit_key(&config.master_key(&SystemRng)?))
+fn open(config: &Config) -> Result<(Store, Vec<String>), CliError> {
+    let master = config.master_key(&SystemRng)?;
+    let (store, _, ran) = crate::app::open(&config.database_url, master, &SystemRng, SystemClock.now())?;
+    Ok((store, ran))
 }
 
 pub(super) async fn backup(config: &Config, path: PathBuf) -> Result<Said, CliError> {
@@ -39,12 +41,13 @@ pub(super) async fn backup(config: &Config, path: PathBuf) -> Result<Said, CliEr
         return Err(CliError::Failed(format!("{} exists already; name a new file", path.display())));
     }
     config.make_data_dir()?;
-    let (store, _) = Store::open(&config.database_url, audit_key(config)?).map_err(Fault::from)?;
+    let (store, _) = open(config)?;
     store.copy_to(path.clone()).await.map_err(Fault::from)?;
     let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
     let key = match &config.master_key {
         MasterKeySource::Given(_) => "the configured master key".to_owned(),
         MasterKeySource::File(file) => file.display().to_string(),
+        MasterKeySource::Command(_) => "the master key that master_key_command fetches".to_owned(),
         MasterKeySource::DataDir => config.data_dir.join("master.key").display().to_string(),
     };
     let lines = vec![

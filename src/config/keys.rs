@@ -124,7 +124,8 @@ keys! {
     |draft, given| draft.database_url = Some(database(given.text()?, &draft.cwd)?),
     |draft| database_without_password(&draft.database());
 
-    /// The master key itself: 32 bytes in base64. Set this or `master_key_file`, not both.
+    /// The master key itself: 32 bytes in base64. Set one of this, `master_key_file` and
+    /// `master_key_command`.
     "master_key" = None, "see `master_key_file`",
     |draft, given| draft.master_key = Some(MasterKeySource::Given(master_key(given.text()?)?)),
     |draft| match draft.master_key { Some(MasterKeySource::Given(_)) => "set", _ => "" }.to_owned();
@@ -134,6 +135,16 @@ keys! {
     |draft, given| draft.master_key = Some(MasterKeySource::File(draft.path(given)?)),
     |draft| match &draft.master_key {
         Some(MasterKeySource::File(path)) => path.display().to_string(),
+        _ => String::new(),
+    };
+
+    /// A command that prints the master key, such as `vault kv get -field=key secret/postern`. It is split into words as a
+    /// shell would, quotes included, but no shell runs it. It is run at every start and by every command.
+    "master_key_command" = None, "see `master_key_file`",
+    |draft, given| draft.master_key = Some(MasterKeySource::Command(super::command::words(given.text()?)?)),
+    |draft| match &draft.master_key {
+        // Only the program: an argument may be a secret.
+        Some(MasterKeySource::Command(words)) => words.first().cloned().unwrap_or_default(),
         _ => String::new(),
     };
 

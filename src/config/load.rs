@@ -179,12 +179,17 @@ impl Reader {
     }
 
     fn finish(mut self) -> Result<Config, ConfigError> {
-        let both = |name: &str| {
+        let set = |name: &&str| {
             find(name).is_some_and(|(index, _)| self.sources.get(index).is_some_and(Option::is_some))
         };
-        if both("master_key") && both("master_key_file") {
-            self.problems
-                .push("master_key and master_key_file are both set: expected one of them".to_owned());
+        let keys: Vec<&str> =
+            ["master_key", "master_key_file", "master_key_command"].into_iter().filter(set).collect();
+        match keys.as_slice() {
+            [] | [_] => {}
+            [one, other] => {
+                self.problems.push(format!("{one} and {other} are both set: expected one of them"));
+            }
+            all => self.problems.push(format!("{} are all set: expected one of them", all.join(", "))),
         }
         if let Some(MasterKeySource::File(path)) = &self.draft.master_key
             && let Err(error) = fs::metadata(path)

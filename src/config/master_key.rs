@@ -1,4 +1,4 @@
-//! Where the master key is kept: given, in a file, or in a file that the first start makes.
+//! Where the master key is kept: given, in a file, with whoever a command asks, or in a file that the first start makes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{Config, ConfigError, MasterKeySource};
+use super::{Config, ConfigError, MasterKeySource, command};
 use crate::crypto::seal::MasterKey;
 use crate::types::random::Rng;
 
@@ -29,13 +29,14 @@ impl Config {
         })
     }
 
-    /// Whether the master key, if there is one already, can be read; makes nothing.
+    /// Whether the master key, if there is one already, can be read or fetched; makes nothing.
     ///
     /// # Errors
-    /// When the file cannot be read, or holds no key.
+    /// When the file cannot be read, or holds no key, or the command gives none.
     pub fn check_master_key(&self) -> Result<(), ConfigError> {
         let path = match &self.master_key {
             MasterKeySource::Given(_) => return Ok(()),
+            MasterKeySource::Command(words) => return command::master_key(words).map(|_| ()),
             MasterKeySource::File(path) => path.clone(),
             MasterKeySource::DataDir => self.data_dir.join(FILE),
         };
@@ -47,12 +48,13 @@ impl Config {
     /// 0600, on disk before this returns) when it is missing; of two processes that start at once, one makes it.
     ///
     /// # Errors
-    /// When the file cannot be read or made, or holds no key.
+    /// When the file cannot be read or made, or holds no key, or the command gives none.
     pub fn master_key(&self, rng: &dyn Rng) -> Result<MasterKey, ConfigError> {
         match &self.master_key {
             MasterKeySource::Given(text) => MasterKey::from_base64(text.expose())
                 .map_err(|problem| ConfigError::one(format!("master_key: {problem}"))),
             MasterKeySource::File(path) => read(path),
+            MasterKeySource::Command(words) => command::master_key(words),
             MasterKeySource::DataDir => {
                 self.make_data_dir()?;
                 let path = self.data_dir.join(FILE);
@@ -70,7 +72,28 @@ impl Config {
     }
 }
 
-fn read(path: &Path) -> Result<MasterKey, ConfigError> {
+/// Makes a master key and writes it to a new file, with mode 0600 and on disk before this returns.
+///
+/// # Errors
+/// When the file exists already or cannot be written.
+pub fn generate(path: &Path, rng: &dyn Rng) -> Result<MasterKey, ConfigError> {
+    let complain = |problem: String| {
+        ConfigError::one(format!("the new master key {} cannot be written: {problem}", path.display()))
+    };
+    if path.exists() {
+        return Err(complain("the file exists already".to_owned()));
+    }
+    let key = MasterKey::generate(rng);
+    create(path, &key, rng).map_err(|error| complain(error.to_string()))?;
+    // Or somebody else has just written theirs.
+    read(path)
+}
+
+/// Reads a master key from a file.
+///
+/// # Errors
+/// When the file cannot be read, or holds no key.
+pub fn read(path: &Path) -> Result<MasterKey, ConfigError> {
     let complain =
         |problem: String| ConfigError::one(format!("the master key {}: {problem}", path.display()));
     let metadata =
@@ -101,6 +124,7 @@ fn create(path: &Path, key: &MasterKey, rng: &dyn Rng) -> io::Result<()> {
     let _ = fs::remove_file(&draft);
     written?;
     match path.parent() {
+        Some(folder) if folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
         Some(folder) => File::open(folder)?.sync_all(),
         None => Ok(()),
     }

@@ -1,12 +1,13 @@
 //! The configuration: one TOML file, the environment over it, and nothing that is not known by name.
 
 mod brand;
+mod command;
 pub mod docs;
 mod given;
 mod keys;
 mod load;
 mod mail;
-mod master_key;
+pub mod master_key;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +56,8 @@ pub enum MasterKeySource {
     Given(Secret<String>),
     /// A file that an operator made.
     File(PathBuf),
+    /// What a command prints: the program and its arguments.
+    Command(Vec<String>),
     /// A file in the data folder, made when it is missing.
     DataDir,
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
+use crate::crypto::seal::MasterKey;
 use crate::types::issuer::Issuer;
 use crate::types::policy::{RegistrationMode, fixed_numbers};
 use crate::types::random::{SeededRng, SystemRng};
@@ -300,6 +301,32 @@ fn a_master_key_file_must_be_there_and_hold_a_key() {
         ("POSTERN_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ];
     assert!(problem(load(&both, folder.path())).contains("expected one of them"));
+}
+
+#[test]
+fn the_master_key_may_come_from_a_command() {
+    let folder = folder();
+    let load = |more: &[(&str, &str)]| {
+        let command = "sh -c 'echo AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= '";
+        let env = [&[("POSTERN_MASTER_KEY_COMMAND", command)], more].concat();
+        load(&env, folder.path())
+    };
+    let config = load(&[]).unwrap();
+    config.check_master_key().unwrap();
+    let given = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap();
+    assert_eq!(config.master_key(&SystemRng).unwrap().derive("x"), given.derive("x"));
+    let shown = config.settings.iter().find(|setting| setting.key == "master_key_command").unwrap();
+    assert_eq!(shown.value, "sh", "an argument may be a secret");
+    let file = folder.path().join("key");
+    std::fs::write(&file, "x").unwrap();
+    let file = ("POSTERN_MASTER_KEY_FILE", file.to_str().unwrap());
+    let key = ("POSTERN_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let both = "master_key_file and master_key_command are both set: expected one of them";
+    assert!(problem(load(&[file])).contains(both));
+    let both = "master_key and master_key_command are both set: expected one of them";
+    assert!(problem(load(&[key])).contains(both));
+    let all = "master_key, master_key_file, master_key_command are all set: expected one of them";
+    assert!(problem(load(&[key, file])).contains(all));
 }
 
 #[test]

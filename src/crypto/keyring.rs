@@ -13,13 +13,13 @@ use zeroize::Zeroizing;
 
 use super::compact::{Compact, numeric_date};
 use super::jwk::{Material, fits};
-use super::seal::MasterKey;
+use super::roots::Roots;
 use crate::types::key::{SigningAlg, SigningKey};
 use crate::types::random::Rng;
 use crate::types::time::Timestamp;
 
 /// What private keys are sealed for.
-const PURPOSE: &str = "signing key";
+pub const PURPOSE: &str = "signing key";
 /// Bits of a new RSA key.
 const RSA_BITS: u32 = 2_048;
 
@@ -29,6 +29,14 @@ pub enum CryptoError {
     /// The master key does not open a signing key.
     #[error("the master key does not open the signing key {0}; is it the one this database was made with?")]
     WrongMasterKey(String),
+    /// The master key opens no root key.
+    #[error(
+        "the master key is not one that this database is sealed under; is it the right one, or was it retired?"
+    )]
+    UnknownMasterKey,
+    /// A root key does not open.
+    #[error("the master key does not open the root key {0}")]
+    WrongRoot(u32),
     /// A stored key cannot be read.
     #[error("the signing key {0} is damaged")]
     DamagedKey(String),
@@ -97,7 +105,7 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`CryptoError::WrongMasterKey`] or [`CryptoError::DamagedKey`] with the `kid`.
-    pub fn open(records: &[SigningKey], master: &MasterKey) -> Result<Self, CryptoError> {
+    pub fn open(records: &[SigningKey], master: &Roots) -> Result<Self, CryptoError> {
         let keys = records.iter().map(|record| Key::open(record, master)).collect::<Result<_, _>>()?;
         Ok(Self { keys })
     }
@@ -223,7 +231,7 @@ impl KeyRing {
 }
 
 impl Key {
-    fn open(record: &SigningKey, master: &MasterKey) -> Result<Self, CryptoError> {
+    fn open(record: &SigningKey, master: &Roots) -> Result<Self, CryptoError> {
         let damaged = || CryptoError::DamagedKey(record.kid.clone());
         let private = master
             .open(PURPOSE, &record.kid, &record.sealed_private)
@@ -261,7 +269,7 @@ pub fn generate(
     alg: SigningAlg,
     created_at: Timestamp,
     activates_at: Timestamp,
-    master: &MasterKey,
+    master: &Roots,
     rng: &dyn Rng,
 ) -> Result<SigningKey, CryptoError> {
     let failed = |error: josekit::JoseError| CryptoError::Failed(error.to_string());

@@ -9,6 +9,7 @@ use super::*;
 use crate::crypto::access_token::{
     ACCESS_TOKEN_TYPE, AccessTokenClaims, STATUS_LIST_TYPE, Status, StatusReference,
 };
+use crate::crypto::seal::MasterKey;
 use crate::types::client::ClientId;
 use crate::types::id::{GrantId, TokenId};
 use crate::types::random::SeededRng;
@@ -17,8 +18,8 @@ use crate::types::scope::ScopeSet;
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn master() -> MasterKey {
-    MasterKey::generate(&SeededRng::new(1))
+fn master() -> Roots {
+    Roots::of(MasterKey::generate(&SeededRng::new(1)))
 }
 
 fn make(alg: SigningAlg, activates_at: Timestamp) -> SigningKey {
@@ -344,7 +345,7 @@ fn the_key_set_is_public() {
 #[test]
 fn stored_keys_that_were_tampered_with_do_not_open() {
     let (master, record) = (master(), make(SigningAlg::ES256, NOW));
-    let stranger = MasterKey::generate(&SeededRng::new(9));
+    let stranger = Roots::of(MasterKey::generate(&SeededRng::new(9)));
     let open = |record: &SigningKey, master| KeyRing::open(std::slice::from_ref(record), master);
     assert!(matches!(open(&record, &stranger), Err(CryptoError::WrongMasterKey(kid)) if kid == record.kid));
     let moved = SigningKey { kid: "other".to_owned(), ..record.clone() };

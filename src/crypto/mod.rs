@@ -11,6 +11,7 @@ pub mod keyring;
 pub mod one_time;
 pub mod passkey;
 pub mod password;
+pub mod roots;
 pub mod seal;
 pub mod statement;
 pub mod webhook;

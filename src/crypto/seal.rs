@@ -1,5 +1,5 @@
-//! The master key: secrets that must be used again are sealed under it, and everything else that needs a key is
-//! derived from it (RFC 5869).
+//! Sealing: secrets that must be used again are sealed under a key of 32 bytes, and everything else that needs a key is
+//! derived from it (RFC 5869). The master key is one of these keys, and so are the root keys that it seals.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -20,11 +20,11 @@ use crate::types::secret::Secret;
 /// The first byte of everything sealed; another one will name another construction.
 const VERSION: u8 = 1;
 /// Bytes of an XChaCha20 nonce: long enough to be drawn at random for every sealing.
-const NONCE: usize = 24;
+pub(super) const NONCE: usize = 24;
 /// Purposes are constants of the code; past this many, keys are derived anew instead of kept.
 const KEPT_PURPOSES: usize = 256;
 
-/// The 32-byte master key and what has been derived from it so far.
+/// A 32-byte key, such as the master key, and what has been derived from it so far.
 pub struct MasterKey {
     key: Secret<[u8; 32]>,
     derived: RwLock<HashMap<String, Arc<Derived>>>,
@@ -91,10 +91,15 @@ impl MasterKey {
     /// Decrypts what [`MasterKey::seal`] made; `None` when key, purpose or id differ, or a bit has changed.
     pub fn open(&self, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
         let (version, rest) = sealed.split_first()?;
-        let (nonce, text) = rest.split_at_checked(NONCE)?;
         if *version != VERSION {
             return None;
         }
+        self.open_unversioned(purpose, id, rest)
+    }
+
+    /// [`MasterKey::open`] for what follows the version.
+    pub(super) fn open_unversioned(&self, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        let (nonce, text) = sealed.split_at_checked(NONCE)?;
         let aad = associated_data(purpose, id);
         let payload = Payload { msg: text, aad: &aad };
         self.derived(purpose).cipher.decrypt(XNonce::from_slice(nonce), payload).ok().map(Secret::new)
@@ -114,6 +119,11 @@ impl MasterKey {
             mac.update(part);
         }
         mac.finalize().into_bytes().into()
+    }
+
+    /// The same key once more.
+    pub(super) fn again(&self) -> Self {
+        Self::new(*self.key.expose())
     }
 
     fn new(key: [u8; 32]) -> Self {

@@ -175,7 +175,7 @@ pub enum Repeat {
 pub struct Ticket([u8; 32]);
 
 /// Purpose of the seal of answers.
-const ANSWER: &str = "admin-api-answer";
+pub(super) const ANSWER: &str = "admin-api-answer";
 
 /// Looks whether a request came before. `request` is all that makes it what it is.
 ///
@@ -183,14 +183,13 @@ const ANSWER: &str = "admin-api-answer";
 /// A fault.
 pub async fn begin(core: &Core, principal: &Principal, key: &str, request: &[u8]) -> Result<Repeat, Fault> {
     let name = format!("{}\n{}\n{key}", principal.subject, principal.client_id);
-    let (digest, fingerprint) = (
-        core.master.mac("admin-api-key", &[name.as_bytes()]),
-        core.master.mac("admin-api-request", &[request]),
-    );
+    let digest = core.master.mac("admin-api-key", &[name.as_bytes()]);
+    let fingerprints = core.master.macs("admin-api-request", &[request]);
+    let fingerprint = fingerprints.newest;
     let now = core.now();
     let known = core.store.write(move |tx| api_requests::begin(tx, &digest, &fingerprint, now)).await?;
     let Some(known) = known else { return Ok(Repeat::First(Ticket(digest))) };
-    if known.fingerprint != fingerprint {
+    if !fingerprints.iter().any(|one| known.fingerprint == one) {
         return Ok(Repeat::Another);
     }
     let (Some(status), Some(sealed)) = (known.status, known.answer) else { return Ok(Repeat::Running) };

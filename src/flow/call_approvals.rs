@@ -10,12 +10,12 @@ use crate::storage::{StoreError, Tx, alerts, audit, call_approvals as rows, clie
 use crate::types::alert::{Detector, Subject};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_approval::{CallApproval, Stage};
-use crate::types::id::{CallApprovalId, CallRuleId, UserId};
+use crate::types::id::{CallApprovalId, CallRuleId, GrantId, UserId};
 use crate::types::policy::{CALL_APPROVAL_USE, CALL_APPROVAL_WAIT, CALL_APPROVALS_OPEN};
 use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
 
-const SEALED: &str = "call that waits";
+pub(super) const SEALED: &str = "call that waits";
 
 /// A call that a rule holds back.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,21 @@ pub enum Decided {
     TooMany,
 }
 
+/// What stands for one call, whichever root key was the newest when it was asked for.
+fn standing(
+    tx: &mut Tx<'_>,
+    grant: GrantId,
+    digests: &[TokenDigest],
+    now: Timestamp,
+) -> Result<Option<CallApproval>, StoreError> {
+    for digest in digests {
+        if let Some(known) = rows::standing(tx, grant, digest, now)? {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether a call that a rule holds back may go out now. It is asked for where nobody has, and its one use is taken where
 /// somebody has allowed it: of the very same arguments, under the same approval.
 ///
@@ -59,7 +74,9 @@ pub async fn ask_for(
     let now = core.now();
     let server = route.resource.id.to_string();
     let parts = [server.as_bytes(), held.method.as_bytes(), held.name.as_bytes(), held.text.as_bytes()];
-    let digest = TokenDigest::from_slice(&core.master.mac("call approval", &parts)).ok_or(Fault::Busy)?;
+    let codes = core.master.macs("call approval", &parts);
+    let digests: Vec<TokenDigest> = codes.iter().filter_map(|code| TokenDigest::from_slice(code)).collect();
+    let digest = *digests.first().ok_or(Fault::Busy)?;
     let id = CallApprovalId::new(now, core.rng.as_ref());
     let new = CallApproval {
         id,
@@ -89,7 +106,7 @@ pub async fn ask_for(
     Ok(core
         .store
         .write(move |tx| {
-            if let Some(known) = rows::standing(tx, new.grant_id, &new.digest, now)? {
+            if let Some(known) = standing(tx, new.grant_id, &digests, now)? {
                 match known.stage(now) {
                     Stage::Waiting => return Ok(Decided::Waits(known.id, known.expires_at)),
                     Stage::Refused => return Ok(Decided::Refused(known.id)),

@@ -33,7 +33,7 @@ use crate::types::token::{Token, TokenKind};
 use crate::types::upstream_auth::{AuthKind, Connection, UpstreamAuth};
 use crate::types::user::User;
 
-const STEP: &str = "connection to an upstream";
+pub(super) const STEP: &str = "connection to an upstream";
 
 /// A way out that is under way.
 #[derive(Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
-use crate::crypto::seal::MasterKey;
+use crate::crypto::roots::Roots;
 use crate::outbound::authorization_server::AuthorizationServers;
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
@@ -47,8 +47,8 @@ pub struct Core {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub rng: Arc<dyn Rng>,
-    /// The key under which secrets are sealed.
-    pub master: MasterKey,
+    /// The keys under which secrets are sealed.
+    pub master: Roots,
     /// Passkeys.
     pub passkeys: Passkeys,
     /// Password hashing, bounded.

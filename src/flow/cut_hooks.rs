@@ -14,7 +14,7 @@ use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 use crate::types::token::TokenDigest;
 
-const SECRET: &str = "cut hook secret";
+pub(super) const SECRET: &str = "cut hook secret";
 
 /// Lets a program cut access; its secret is returned once.
 ///

@@ -24,7 +24,7 @@ use crate::types::signal::{
 use crate::types::time::Timestamp;
 
 /// What the secrets of endpoints are sealed for.
-const PURPOSE: &str = "endpoint secret";
+pub(super) const PURPOSE: &str = "endpoint secret";
 
 /// Somebody new.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ use crate::types::token::TokenDigest;
 use crate::types::user::User;
 
 const OFFER: &str = "authenticator offer";
-const SECRET: &str = "one-time secret";
+pub(super) const SECRET: &str = "one-time secret";
 
 /// A secret that a person is shown, to set up an authenticator app with. Nothing is stored before they confirm it.
 pub struct Offer {

@@ -25,7 +25,7 @@ use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenKind};
 use crate::types::user::{Email, Role, User};
 
-const STEP: &str = "sign-in at an identity provider";
+pub(super) const STEP: &str = "sign-in at an identity provider";
 
 /// What is remembered of a sign-in that is under way elsewhere.
 #[derive(Debug, Serialize, Deserialize)]

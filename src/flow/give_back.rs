@@ -21,7 +21,7 @@ use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 use crate::types::upstream_auth::{AuthSettings, Connection, UpstreamAuth};
 
-const PURPOSE: &str = "upstream revocation";
+pub(super) const PURPOSE: &str = "upstream revocation";
 
 /// What is to be sent, and to whom. It holds everything, because the way may be forgotten before it is sent.
 #[derive(Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::live;
 use crate::crypto::keyring;
-use crate::crypto::seal::MasterKey;
+use crate::crypto::roots::Roots;
 use crate::storage::generations::{self, Topic};
 use crate::storage::{Store, StoreError, Tx, audit, keys};
 use crate::types::audit::AuditKind;
@@ -54,7 +54,7 @@ fn signing(keys: &[SigningKey], alg: SigningAlg, now: Timestamp) -> Option<&Sign
 /// A fault.
 pub async fn ensure_in(
     store: &Store,
-    master: &MasterKey,
+    master: &Roots,
     rng: &dyn Rng,
     alg: SigningAlg,
     now: Timestamp,

@@ -10,12 +10,15 @@ use arc_swap::ArcSwap;
 use super::core::Core;
 use super::failure::Fault;
 use super::gateway::{Route, routes, upstream};
+use super::roots;
 use crate::account::cut::{kills_before, stops};
 use crate::crypto::keyring::KeyRing;
 use crate::oauth::metadata;
 use crate::storage::generations::Generations;
 use crate::storage::grant_tokens::GrantToken;
-use crate::storage::{StoreError, Tx, access_tokens, cuts, generations, grant_tokens, keys, resources};
+use crate::storage::{
+    StoreError, Tx, access_tokens, cuts, generations, grant_tokens, keys, resources, roots as root_keys,
+};
 use crate::types::admin::ADMIN_API;
 use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
@@ -138,15 +141,16 @@ impl Live {
 /// A fault of the database, or keys that the master key does not open.
 pub async fn load(
     store: &crate::storage::Store,
-    master: &crate::crypto::seal::MasterKey,
+    master: &crate::crypto::roots::Roots,
     policy: &crate::types::policy::Policy,
     now: Timestamp,
 ) -> Result<View, Fault> {
     let oldest = oldest_cut(policy, now);
-    let (generations, keys, list, behind, revoked, tokens, (cuts, held)) = store
+    let (generations, known, keys, list, behind, revoked, tokens, (cuts, held)) = store
         .read(move |tx| {
             Ok((
                 generations::all(tx)?,
+                root_keys::all(tx)?,
                 keys::list(tx, now)?,
                 resources::list(tx)?,
                 upstream(tx)?,
@@ -156,6 +160,8 @@ pub async fn load(
             ))
         })
         .await?;
+    // Another process may have changed them since they were prepared.
+    roots::follow(master, &known)?;
     let keys = Arc::new(KeyRing::open(&keys, master)?);
     Ok(View {
         generations,
@@ -222,6 +228,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
         .store
         .read(move |tx| {
             let current = generations::all(tx)?;
+            let known = if current.roots == seen.roots { None } else { Some(root_keys::all(tx)?) };
             let keys = if current.keys == seen.keys { None } else { Some(keys::list(tx, now)?) };
             let list = if current.resources == seen.resources {
                 None
@@ -235,10 +242,14 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
             };
             let unmoved = current.revocations == seen.revocations && !settling;
             let rules = if unmoved { None } else { Some(rules(tx, oldest, now)?) };
-            Ok((current, keys, list, revoked, rules))
+            Ok((current, known, keys, list, revoked, rules))
         })
         .await?;
-    let (current, keys, list, revoked, rules) = news;
+    let (current, known, keys, list, revoked, rules) = news;
+    // First, because what follows may be sealed under a new one.
+    if let Some(known) = known {
+        roots::follow(&core.master, &known)?;
+    }
     if current != seen || settling {
         let (cuts, held) = rules.map_or_else(
             || (Arc::clone(&old.cuts), Arc::clone(&old.held)),
@@ -286,7 +297,7 @@ pub async fn refresh(core: &Core) -> Result<(), Fault> {
 
 /// Counters only grow and are read in one transaction, so their sum orders two views.
 const fn is_older(a: &Generations, b: &Generations) -> bool {
-    a.keys + a.resources + a.revocations < b.keys + b.resources + b.revocations
+    a.keys + a.resources + a.revocations + a.roots < b.keys + b.resources + b.revocations + b.roots
 }
 
 fn rendered(keys: &KeyRing, now: Timestamp) -> (bytes::Bytes, Option<Timestamp>) {

@@ -22,7 +22,7 @@ use crate::types::policy::{
 use crate::types::time::Timestamp;
 use crate::types::user::User;
 
-const SEALED: &str = "mail";
+pub(super) const SEALED: &str = "mail";
 /// Rounds of one run of the job; what is left is for the next.
 const ROUNDS: usize = 50;
 

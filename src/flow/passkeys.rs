@@ -19,7 +19,7 @@ use crate::types::policy::{MAX_PASSKEY_NAME, MAX_PASSKEYS, SIGN_IN_STEP_TTL};
 use crate::types::token::{Token, TokenKind};
 use crate::types::user::User;
 
-const CEREMONY: &str = "passkey challenge";
+pub(super) const CEREMONY: &str = "passkey challenge";
 
 /// A challenge that a page carries to the device.
 pub struct Asked {

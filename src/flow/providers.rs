@@ -13,7 +13,7 @@ use crate::types::policy::{MAX_CLAIMED_TEXT, MAX_PROVIDER_RULES};
 use crate::types::scope::is_scope;
 use crate::types::secret::Secret;
 
-const SECRET: &str = "identity provider secret";
+pub(super) const SECRET: &str = "identity provider secret";
 
 /// A provider to be added.
 #[derive(Clone, Debug)]

@@ -60,7 +60,8 @@ struct Step {
 }
 
 enum Outcome {
-    Answered(Rotation),
+    /// And the successor that was given before, if this is a repeat.
+    Answered(Rotation, Option<TokenDigest>),
     Refused(Reason),
 }
 
@@ -130,7 +131,8 @@ pub async fn refresh(
         now,
     )
     .await?;
-    let successor = successor_of(core, &token, &family);
+    let successors = successors_of(core, &token, &family);
+    let successor = successors.first().ok_or(Fault::Bug("a code is missing"))?;
     let event = |kind, cause: Option<Cause>| {
         let mut event = core.event(kind, caller, now);
         event.user_id = Some(family.user_id);
@@ -170,27 +172,32 @@ pub async fn refresh(
     };
     let offline = family.offline;
     match core.store.write(move |tx| commit(tx, &step, &family, now)).await? {
-        Outcome::Answered(Rotation::Reuse) => {
+        Outcome::Answered(Rotation::Reuse, _) => {
             core.repeated.count(Cause::Reuse as usize);
             live::refresh(core).await?;
             Err(Reason::ReusedRefreshToken.into())
         }
-        Outcome::Answered(rotation) => {
+        Outcome::Answered(rotation, given) => {
+            // What was given before may have been computed with an earlier root key.
+            let is_given = |one: &&Token| given.is_none_or(|digest| one.digest() == digest);
+            let successor =
+                successors.iter().find(is_given).ok_or(Fault::Bug("a successor cannot be computed again"))?;
             if let Rotation::Repeat(cause) = rotation {
                 core.repeated.count(cause as usize);
             }
-            Ok(TokenResponse::new(minted, &scopes, Some(&successor), offline))
+            Ok(TokenResponse::new(minted, &scopes, Some(successor), offline))
         }
         Outcome::Refused(reason) => Err(reason.into()),
     }
 }
 
 /// The successor is computed from the token itself: whoever presents it again within the window gets the same one,
-/// and nobody who holds only the database can compute it.
-fn successor_of(core: &Core, token: &Token, family: &TokenFamily) -> Token {
-    let bytes =
-        core.master.mac("refresh successor", &[token.expose().as_bytes(), family.id.to_string().as_bytes()]);
-    Token::from_bytes(TokenKind::Refresh, &bytes)
+/// and nobody who holds only the database can compute it. The first is the one to give now, the others are those that may
+/// have been given while an earlier root key was the newest.
+fn successors_of(core: &Core, token: &Token, family: &TokenFamily) -> Vec<Token> {
+    let family = family.id.to_string();
+    let codes = core.master.macs("refresh successor", &[token.expose().as_bytes(), family.as_bytes()]);
+    codes.iter().map(|bytes| Token::from_bytes(TokenKind::Refresh, bytes)).collect()
 }
 
 fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<Loaded>, StoreError> {
@@ -215,7 +222,7 @@ fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<
 /// before token: the order in which everyone locks them. The token is used up last, so that a refusal costs the client
 /// nothing but the refusal.
 fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) -> Result<Outcome, StoreError> {
-    let mut verdict = look(tx, step, now)?;
+    let (mut verdict, mut given) = look(tx, step, now)?;
     if matches!(verdict, Ok(Rotation::Advance | Rotation::Repeat(_))) {
         if step.worth_noting {
             grants::mark_used(tx, step.access.grant_id, step.address.as_deref(), now)?;
@@ -233,7 +240,7 @@ fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) ->
         }
     }
     if verdict == Ok(Rotation::Advance) && !families::consume_refresh(tx, &step.digest, now)? {
-        verdict = look(tx, step, now)?;
+        (verdict, given) = look(tx, step, now)?;
     }
     let rotation = match verdict {
         Ok(rotation) => rotation,
@@ -242,7 +249,7 @@ fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) ->
     match rotation {
         Rotation::Reuse => {
             end(tx, family, &step.reused, now)?;
-            return Ok(Outcome::Answered(rotation));
+            return Ok(Outcome::Answered(rotation, None));
         }
         Rotation::Repeat(cause) => {
             let mut repeated = step.repeated.clone();
@@ -254,16 +261,18 @@ fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) ->
     access_tokens::insert(tx, &step.access)?;
     audit::append(tx, &step.issued)?;
     step.unusual.iter().try_for_each(|event| audit::append(tx, event))?;
-    Ok(Outcome::Answered(rotation))
+    Ok(Outcome::Answered(rotation, given.filter(|_| rotation != Rotation::Advance)))
 }
 
-fn look(tx: &mut Tx<'_>, step: &Step, now: Timestamp) -> Result<Result<Rotation, Reason>, StoreError> {
-    let Some(token) = families::find_refresh(tx, &step.digest)? else {
-        return Ok(Err(Reason::BadRefreshToken));
-    };
-    let Some(family) = families::find(tx, token.family_id)? else { return Ok(Err(Reason::BadRefreshToken)) };
+type Looked = (Result<Rotation, Reason>, Option<TokenDigest>);
+
+fn look(tx: &mut Tx<'_>, step: &Step, now: Timestamp) -> Result<Looked, StoreError> {
+    let unknown = (Err(Reason::BadRefreshToken), None);
+    let Some(token) = families::find_refresh(tx, &step.digest)? else { return Ok(unknown) };
+    let Some(family) = families::find(tx, token.family_id)? else { return Ok(unknown) };
     let successor = families::find_successor(tx, &token)?;
-    Ok(rotate(&token, successor.as_ref(), &family, &step.client, step.retry_window, now))
+    let verdict = rotate(&token, successor.as_ref(), &family, &step.client, step.retry_window, now);
+    Ok((verdict, successor.map(|successor| successor.digest)))
 }
 
 async fn revoke_reused(

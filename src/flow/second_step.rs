@@ -17,7 +17,7 @@ use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenDigest, TokenKind};
 use crate::types::user::User;
 
-const STEP: &str = "sign-in step";
+pub(super) const STEP: &str = "sign-in step";
 
 /// What is remembered of a sign-in whose second step is due.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use crate::types::policy::{UPSTREAM_CHECK, UPSTREAM_CLAIM, UPSTREAM_GRACE};
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
-const UPSTREAM: &str = "identity provider refresh token";
+pub(super) const UPSTREAM: &str = "identity provider refresh token";
 
 /// Seals the refresh token that a provider gave for somebody.
 pub(super) fn seal(core: &Core, id: IdentityId, token: &Secret<String>) -> Vec<u8> {

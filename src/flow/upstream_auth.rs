@@ -18,7 +18,7 @@ use crate::types::scope::{OFFLINE_ACCESS, is_scope};
 use crate::types::secret::Secret;
 use crate::types::upstream_auth::{AuthKind, AuthSettings, ProvesBy, Registration, UpstreamAuth};
 
-const SECRET: &str = "upstream client secret";
+pub(super) const SECRET: &str = "upstream client secret";
 
 /// What an administrator says; everything else is found out.
 #[derive(Clone, Debug)]

@@ -26,7 +26,7 @@ use crate::types::resource::Resource;
 use crate::types::secret::Secret;
 use crate::types::time::Timestamp;
 
-const PURPOSE: &str = "upstream tls";
+pub(super) const PURPOSE: &str = "upstream tls";
 
 /// What an administrator gives; each is PEM.
 #[derive(Clone, Debug)]

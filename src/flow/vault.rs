@@ -23,7 +23,7 @@ use crate::types::policy::MAX_PARAMETER;
 use crate::types::resource::Resource;
 use crate::types::secret::Secret;
 
-const PURPOSE: &str = "upstream credential";
+pub(super) const PURPOSE: &str = "upstream credential";
 
 /// What is shown.
 #[derive(Clone, Debug)]
@@ -176,13 +176,18 @@ pub(super) struct Enclosed {
     pub value: Vec<u8>,
 }
 
+/// What the key of something is sealed for.
+pub(super) fn purpose_of_key(purpose: &str) -> String {
+    format!("{purpose} key")
+}
+
 /// Seals something so. `of` is the row, and what else must not change beside it.
 pub(super) fn enclose(core: &Core, purpose: &str, of: (&str, &str), plain: &[u8]) -> Enclosed {
     let (id, detail) = of;
     let data = MasterKey::generate(core.rng.as_ref());
     let text = data.to_base64();
     Enclosed {
-        key: core.master.seal(&format!("{purpose} key"), id, text.expose().as_bytes(), core.rng.as_ref()),
+        key: core.master.seal(&purpose_of_key(purpose), id, text.expose().as_bytes(), core.rng.as_ref()),
         value: data.seal(purpose, &format!("{id}\n{detail}"), plain, core.rng.as_ref()),
     }
 }
@@ -194,7 +199,7 @@ pub(super) fn disclose(
     (id, detail): (&str, &str),
     sealed: &Enclosed,
 ) -> Option<Secret<Vec<u8>>> {
-    let key = core.master.open(&format!("{purpose} key"), id, &sealed.key)?;
+    let key = core.master.open(&purpose_of_key(purpose), id, &sealed.key)?;
     let key = MasterKey::from_base64(std::str::from_utf8(key.expose()).ok()?).ok()?;
     key.open(purpose, &format!("{id}\n{detail}"), &sealed.value)
 }

@@ -15,6 +15,8 @@ pub enum Topic {
     Resources,
     /// Revoked tokens.
     Revocations,
+    /// Root keys.
+    Roots,
 }
 
 impl Topic {
@@ -23,6 +25,7 @@ impl Topic {
             Self::Keys => "keys",
             Self::Resources => "resources",
             Self::Revocations => "revocations",
+            Self::Roots => "roots",
         }
     }
 }
@@ -36,6 +39,8 @@ pub struct Generations {
     pub resources: i64,
     /// Of [`Topic::Revocations`].
     pub revocations: i64,
+    /// Of [`Topic::Roots`].
+    pub roots: i64,
 }
 
 /// Counts a topic up when the transaction that changed it ends.
@@ -70,7 +75,12 @@ pub fn all(tx: &mut Tx<'_>) -> Result<Generations, StoreError> {
     let rows: Vec<(String, i64)> =
         generation::table.select((generation::topic, generation::value)).load(tx.connection())?;
     let of = |name: &str| rows.iter().find(|(topic, _)| topic == name).map_or(0, |(_, value)| *value);
-    Ok(Generations { keys: of("keys"), resources: of("resources"), revocations: of("revocations") })
+    Ok(Generations {
+        keys: of("keys"),
+        resources: of("resources"),
+        revocations: of("revocations"),
+        roots: of("roots"),
+    })
 }
 
 /// Reserves `count` places in the status lists for one node and returns the first.

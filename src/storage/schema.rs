@@ -3,6 +3,17 @@
 diesel::table! { generation (topic) { topic -> Text, value -> BigInt, } }
 diesel::table! { setting (name) { name -> Text, value -> Binary, } }
 diesel::table! {
+    root_key (id, master) {
+        id -> BigInt,
+        kind -> Text,
+        master -> Text,
+        turn -> BigInt,
+        sealed -> Binary,
+        created_at -> BigInt,
+        seals_since -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         alg -> Text,

@@ -110,11 +110,24 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, or its schema is newer than this program.
     pub fn open(url: &DatabaseUrl, key: AuditKey) -> Result<(Self, Vec<String>), StoreError> {
+        Self::open_with(url, |_| Ok(key.clone()))
+    }
+
+    /// [`Store::open`] where what authenticates the audit log comes from the database itself: `prepare` runs in a transaction
+    /// of its own once the schema is up to date, and may be run more than once.
+    ///
+    /// # Errors
+    /// What `prepare` says, and those of [`Store::open`].
+    pub fn open_with<F>(url: &DatabaseUrl, prepare: F) -> Result<(Self, Vec<String>), StoreError>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<AuditKey, StoreError>,
+    {
         let mut first = match url {
             DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false)?,
             DatabaseUrl::Postgres(url) => open_postgres(url)?,
         };
         let ran = migrate::run(&mut first)?;
+        let key = prepared(&mut first, &prepare)?;
         let (size, idle, writer) = match url {
             DatabaseUrl::Sqlite(_) => {
                 (READ_CONNECTIONS, READ_CONNECTIONS, Some(Writer::start(first, key.clone())?))
@@ -298,6 +311,28 @@ fn begun(
 
 fn unavailable(error: diesel::r2d2::PoolError) -> StoreError {
     StoreError::Unavailable(error.to_string())
+}
+
+/// Runs `prepare` in a transaction that writes no audit records.
+fn prepared<T>(
+    connection: &mut AnyConnection,
+    prepare: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        connection.begin_write()?;
+        let outcome = settled(connection, prepare).and_then(|(value, _)| connection.commit().map(|()| value));
+        match outcome {
+            Ok(value) => return Ok(value),
+            Err(error) => {
+                connection.rollback();
+                if !(matches!(error, StoreError::Retry(_)) && tries < 5) {
+                    return Err(error);
+                }
+            }
+        }
+    }
 }
 
 /// Runs `f` in the transaction that was begun, and ends it.

@@ -251,6 +251,14 @@ events! {
     UpstreamRevocationGivenUp = "upstream.revocation_given_up",
     /// Signing keys were rotated.
     KeyRotated = "key.rotated",
+    /// The root keys were sealed under another master key, too, and a new root key was made.
+    MasterKeyRotationBegun = "master_key.rotation_begun",
+    /// A new root key seals from now on.
+    RootKeyBegun = "root_key.begun",
+    /// What was sealed under an older root key was sealed anew; `detail` says how much of what.
+    MasterKeyResealed = "master_key.resealed",
+    /// A master key and the root keys before the newest were forgotten.
+    MasterKeyRetired = "master_key.retired",
     /// An initial access token was made.
     InitialAccessTokenAdded = "initial_access_token.added",
     /// An initial access token was removed.

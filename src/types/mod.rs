@@ -31,6 +31,7 @@ pub mod random;
 pub mod redirect_uri;
 pub mod resource;
 pub mod resource_uri;
+pub mod root_key;
 pub mod scope;
 pub mod secret;
 pub mod session;

@@ -272,6 +272,12 @@ fixed! {
     CHANGE_POLL: Duration = Duration::from_millis(200);
     /// Without news from the database for this long, nothing is said to be unrevoked.
     CHANGE_STALE: Duration = Duration::from_secs(5);
+    /// Time that `master_key_command` has to print the master key.
+    MASTER_KEY_COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Most that `master_key_command` may print, in bytes.
+    MASTER_KEY_COMMAND_OUTPUT: u64 = 1_024;
+    /// Time in which every node gets to know a new root key, and after which every node seals under it.
+    ROOT_KEY_SETTLES: Duration = Duration::from_secs(10);
     /// How often expired rows are swept.
     SWEEP_INTERVAL: Duration = Duration::from_secs(60);
     /// Records of the audit log that are read at once while its chain is checked or the log is exported.

@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use super::assets::fingerprint;
 use super::view::Shell;
+use crate::crypto::roots::Macs;
 use crate::flow::core::Core;
 use crate::types::issuer::Issuer;
 use crate::types::token::{Token, TokenDigest, TokenKind};
@@ -116,7 +117,11 @@ impl Site {
     #[must_use]
     pub fn is_ours(&self, core: &Core, request: &HttpRequest, presented: &str) -> bool {
         self.seed_of(request).is_some_and(|seed| {
-            self.field(core, &seed, request).as_bytes().ct_eq(presented.as_bytes()).into()
+            // Of a page from before a rotation, too.
+            let codes = self.codes(core, &seed, request);
+            let fits =
+                |code: &[u8; 32]| URL_SAFE_NO_PAD.encode(code).as_bytes().ct_eq(presented.as_bytes()).into();
+            codes.iter().any(fits)
         })
     }
 
@@ -131,9 +136,12 @@ impl Site {
     }
 
     fn field(&self, core: &Core, seed: &Token, request: &HttpRequest) -> String {
+        URL_SAFE_NO_PAD.encode(self.codes(core, seed, request).newest)
+    }
+
+    fn codes(&self, core: &Core, seed: &Token, request: &HttpRequest) -> Macs {
         let session = self.session_of(request).unwrap_or_default();
-        URL_SAFE_NO_PAD
-            .encode(core.master.mac("anti-forgery", &[seed.expose().as_bytes(), session.as_bytes()]))
+        core.master.macs("anti-forgery", &[seed.expose().as_bytes(), session.as_bytes()])
     }
 
     fn cookie(&self, name: &str, value: &str) -> Cookie<'static> {

@@ -41,6 +41,7 @@ mod keys;
 mod log;
 mod login;
 mod mail;
+mod master_key;
 mod refresh;
 mod register;
 mod reset;

@@ -55,10 +55,16 @@ pub async fn half(node: &Node) -> (Browser, Page) {
 /// A node whose person has an authenticator app, with the recovery codes; the code of the present moment is used up.
 async fn enrolled() -> (Node, Phone, Vec<String>, Browser) {
     let node = Node::start().await;
-    must(&node, EMAIL).await;
-    let (browser, page) = half(&node).await;
+    let (phone, codes, browser) = enrol(&node).await;
+    (node, phone, codes, browser)
+}
+
+/// Makes the person of a node have an authenticator app, as [`enrolled`] does.
+pub async fn enrol(node: &Node) -> (Phone, Vec<String>, Browser) {
+    must(node, EMAIL).await;
+    let (browser, page) = half(node).await;
     let phone = Phone::reading(&page);
-    let page = browser.submit(&page.form("/login/second/enrol").set("code", &phone.code(&node))).await;
+    let page = browser.submit(&page.form("/login/second/enrol").set("code", &phone.code(node))).await;
     assert_eq!(page.status, 200, "{}", page.text);
     let codes: Vec<String> = page
         .text
@@ -68,21 +74,21 @@ async fn enrolled() -> (Node, Phone, Vec<String>, Browser) {
         .collect();
     assert_eq!(codes.len(), 10);
     assert!(browser.get("/account").await.words().contains("Your access"));
-    (node, phone, codes, browser)
+    (phone, codes, browser)
 }
 
-async fn code(browser: &Browser, page: &Page, code: &str) -> Page {
+pub async fn code(browser: &Browser, page: &Page, code: &str) -> Page {
     browser.submit(&page.form("/login/second").set("code", code)).await
 }
 
-async fn recovery(browser: &Browser, page: &Page, code: &str) -> Page {
+pub async fn recovery(browser: &Browser, page: &Page, code: &str) -> Page {
     let mut form = page.form("/login/second");
     form.fields.retain(|(name, _)| name != "code");
     browser.submit(&form.set("recovery", code)).await
 }
 
 #[track_caller]
-fn came_in(page: &Page) {
+pub fn came_in(page: &Page) {
     assert_eq!((page.status, page.location().as_deref()), (303, Some("/account")), "{}", page.text);
 }
 

@@ -88,6 +88,29 @@ impl Database {
         }
     }
 
+    /// What somebody reads who has got hold of the database: the bytes of one column that is called `found`.
+    pub fn bytes(&self, sql: &str) -> Vec<Vec<u8>> {
+        #[derive(diesel::QueryableByName)]
+        struct Found {
+            #[diesel(sql_type = diesel::sql_types::Binary)]
+            found: Vec<u8>,
+        }
+        let query = diesel::sql_query(sql);
+        let rows: Vec<Found> = match &self.url {
+            DatabaseUrl::Sqlite(path) => {
+                query.load(&mut SqliteConnection::establish(&path.to_string_lossy()).unwrap()).unwrap()
+            }
+            DatabaseUrl::Postgres(url) => query.load(&mut PgConnection::establish(url).unwrap()).unwrap(),
+        };
+        rows.into_iter().map(|row| row.found).collect()
+    }
+
+    /// Bytes as they are written in SQL.
+    pub fn literal(&self, bytes: &[u8]) -> String {
+        let hex = postern::flow::audit_chain::hex(bytes);
+        if self.is_postgres() { format!("'\\x{hex}'::bytea") } else { format!("X'{hex}'") }
+    }
+
     /// Whether somebody who reads the whole database finds this text in it.
     pub fn holds(&self, text: &str) -> bool {
         match &self.url {

@@ -21,7 +21,7 @@ pub use host::{Host, Served};
 pub use idp::{Idp, Refreshes, Signs};
 pub use jwt::{claims_of, header_of, verified};
 pub use mcp::{Mcp, tool};
-pub use node::{Answer, Node};
+pub use node::{Answer, MASTER, Node};
 pub use smtp::MailServer;
 pub use tls_front::TlsFront;
 

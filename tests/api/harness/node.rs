@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::web;
-use postern::app::{Parts, compose};
+use postern::app::{Parts, audit_key, compose};
+use postern::crypto::roots::Roots;
 use postern::crypto::seal::MasterKey;
 use postern::flow::core::{Caller, Core};
 use postern::flow::people::NewUser;
 use postern::flow::resources::NewResource;
 use postern::flow::stdio::Place;
-use postern::flow::{live, people, resources};
+use postern::flow::{keys, live, people, resources};
 use postern::server::{Serving, serve};
+use postern::storage::Store;
 use postern::telemetry::Metrics;
 use postern::types::issuer::Issuer;
 use postern::types::key::SigningAlg;
@@ -24,7 +26,7 @@ use postern::types::policy::Policy;
 use postern::types::random::SeededRng;
 use postern::types::resource::{ClientRule, ResourceScope, Risk};
 use postern::types::secret::Secret;
-use postern::types::time::{ManualClock, Timestamp};
+use postern::types::time::{Clock as _, ManualClock, Timestamp};
 use postern::types::user::Role;
 use postern::web::site::{Brand, Site};
 use reqwest::header::HeaderMap;
@@ -34,6 +36,9 @@ use serde_json::{Map, Value, json};
 use super::app::App;
 use super::database::Database;
 use super::{EMAIL, NOTES, PASSWORD};
+
+/// The master key of every node, unless it is given another.
+pub const MASTER: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 static SEED: AtomicU64 = AtomicU64::new(1);
 
@@ -73,6 +78,47 @@ impl Node {
         change(&mut policy);
         let clock = ManualClock::new(Timestamp::from_seconds(1_795_000_000));
         launch(listener, Arc::new(Database::fresh()), clock, policy, TrustedProxies::default())
+    }
+
+    /// [`Node::start`] on a database from before there were root keys: its signing keys are sealed under the master key
+    /// itself.
+    pub async fn inherited() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let issuer = format!("http://{}", listener.local_addr().unwrap());
+        let policy = Policy::new(Issuer::parse(&issuer).unwrap());
+        let clock = ManualClock::new(Timestamp::from_seconds(1_795_000_000));
+        let (database, rng) = (Arc::new(Database::fresh()), SeededRng::new(7));
+        let before = Roots::of(MasterKey::from_base64(MASTER).unwrap());
+        let (store, _) = Store::open(&database.url, audit_key(&before)).unwrap();
+        keys::ensure_in(&store, &before, &rng, SigningAlg::ES256, clock.now()).await.unwrap();
+        drop(store);
+        let mut node = launch(listener, database, clock, policy, TrustedProxies::default());
+        node.add_person(EMAIL, PASSWORD).await;
+        node.notes = node.add_resource(NOTES, |_| {}).await;
+        node
+    }
+
+    /// A second node on the same database that is configured with another master key.
+    pub fn second_under(&self, master: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let parts = self.parts(master);
+        let mut node = launch_parts(
+            listener,
+            parts,
+            (Arc::clone(&self.database), self.clock.clone()),
+            TrustedProxies::default(),
+        );
+        node.notes.clone_from(&self.notes);
+        node
+    }
+
+    /// Why a node with this master key does not start.
+    pub async fn why_not_under(&self, master: &str) -> String {
+        compose(self.parts(master)).await.err().expect("it starts").to_string()
+    }
+
+    fn parts(&self, master: &str) -> Parts {
+        parts(&self.database, &self.clock, self.core.policy.clone(), master)
     }
 
     /// A node that believes what this machine says of where a request comes from.
@@ -253,16 +299,29 @@ fn launch(
     policy: Policy,
     proxies: TrustedProxies,
 ) -> Node {
-    let base = format!("http://{}{}", listener.local_addr().unwrap(), policy.issuer.path());
-    let (tell, told) = std::sync::mpsc::channel();
-    let parts = Parts {
+    let parts = parts(&database, &clock, policy, MASTER);
+    launch_parts(listener, parts, (database, clock), proxies)
+}
+
+fn parts(database: &Database, clock: &ManualClock, policy: Policy, master: &str) -> Parts {
+    Parts {
         database: database.url.clone(),
         policy,
-        master: MasterKey::from_base64("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap(),
+        master: MasterKey::from_base64(master).unwrap(),
         stdio: Place { folder: database.folder().join("stdio"), search_path: std::env::var("PATH").unwrap() },
         clock: Arc::new(clock.clone()),
         rng: Arc::new(SeededRng::new(SEED.fetch_add(1, Ordering::Relaxed))),
-    };
+    }
+}
+
+fn launch_parts(
+    listener: TcpListener,
+    parts: Parts,
+    (database, clock): (Arc<Database>, ManualClock),
+    proxies: TrustedProxies,
+) -> Node {
+    let base = format!("http://{}{}", listener.local_addr().unwrap(), parts.policy.issuer.path());
+    let (tell, told) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         actix_web::rt::System::new().block_on(async move {
             let core = Arc::new(compose(parts).await.unwrap());

@@ -1,0 +1,2 @@
+DELETE FROM generation WHERE topic = 'roots';
+DROP TABLE root_key;
