@@ -251,6 +251,34 @@ fn a_command_that_gives_no_master_key_is_bad_configuration() {
 }
 
 #[test]
+fn another_master_key_takes_over_beside_a_running_server() {
+    let house = House::new();
+    house.add_ada();
+    let old = Served::start(&house, &[]);
+    let keys = old.get("/jwks.json", "").1;
+    house.run("key retire-master").refused(2, "nothing to retire");
+    let done = house.run("key rotate-master --generate new.key --json").json();
+    assert_eq!(done["resealed"]["signing_key.sealed_private"], 2);
+    assert_eq!((&done["goes_on"], &done["root"]), (&false.into(), &3.into()));
+    house.run("key rotate-master --generate new.key").refused(2, "exists already");
+    house.run("key retire-master").refused(2, "run this with the new one");
+    // Both work, until the old one is retired.
+    assert_eq!(old.get("/jwks.json", "").1, keys);
+    let new = [("POSTERN_MASTER_KEY_FILE", "new.key"), ("POSTERN_TOKENS__REFRESH_RETRY_WINDOW", "0s")];
+    let served = Served::start(&house, &new);
+    assert_eq!(served.get("/jwks.json", "").1, keys);
+    let output = house.command("key retire-master").envs(new).output().unwrap();
+    let retired = Ended::of("key retire-master", output);
+    assert!(retired.code == 0 && retired.stdout.contains("retired the master key"), "{}", retired.stderr);
+    assert_eq!((old.get("/jwks.json", "").1, served.get("/jwks.json", "").1), (keys.clone(), keys));
+    assert_eq!(old.stop().0, 0);
+    house.run("user list").refused(1, "was it retired?");
+    let output = house.command("audit verify").envs(new).output().unwrap();
+    assert_eq!(Ended::of("audit verify", output).code, 0);
+    served.stop();
+}
+
+#[test]
 fn a_copy_of_the_database_serves_again() {
     let house = House::new();
     house.add_ada();

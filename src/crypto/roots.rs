@@ -168,14 +168,14 @@ impl Roots {
         self.ring.load().records.mac(purpose, parts)
     }
 
-    /// [`MasterKey::mac`] for what is soon over: with the newest root first, and then with those that were the newest when
-    /// what is to be recognised may have been made.
+    /// [`MasterKey::mac`] for what is soon over: with the newest root first, and then with every other that may have been the
+    /// newest where what is to be recognised was made, also at a node that knows already that the next one seals.
     pub fn macs(&self, purpose: &str, parts: &[&[u8]]) -> Macs {
         let ring = self.ring.load();
-        let older = ring.seals.range(..ring.current).rev();
+        let others = ring.seals.iter().rev().filter(|(id, _)| **id != ring.current);
         Macs {
             newest: ring.newest().1.mac(purpose, parts),
-            older: older.map(|(_, root)| root.mac(purpose, parts)).collect(),
+            others: others.map(|(_, root)| root.mac(purpose, parts)).collect(),
         }
     }
 
@@ -196,14 +196,14 @@ impl Ring {
 pub struct Macs {
     /// Under the newest: what is made now.
     pub newest: [u8; 32],
-    /// Under those before it, newest first: what was made earlier.
-    pub older: Vec<[u8; 32]>,
+    /// Under the others: what was made earlier, or elsewhere.
+    pub others: Vec<[u8; 32]>,
 }
 
 impl Macs {
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &[u8; 32]> {
-        std::iter::once(&self.newest).chain(&self.older)
+        std::iter::once(&self.newest).chain(&self.others)
     }
 }
 
@@ -345,6 +345,11 @@ mod tests {
         let fresh = new.seal("p", "i", b"y", &rng);
         assert_eq!(old.open("p", "i", &fresh).unwrap().expose(), b"y", "known before it seals");
         assert_eq!(new.open("p", "i", &sealed).unwrap().expose(), b"x");
+        let there = new.macs("p", &[b"x"]).newest;
+        assert!(
+            old.macs("p", &[b"x"]).iter().any(|known| *known == there),
+            "recognised before it seals here"
+        );
         assert!(!new.is_current(&sealed) && new.is_current(&fresh) && !old.is_current(&fresh));
         assert_ne!(new.macs("p", &[b"x"]).newest, mac);
         assert!(new.macs("p", &[b"x"]).iter().any(|known| *known == mac));

@@ -357,7 +357,7 @@ async fn a_page_from_before_a_rotation_can_still_be_sent() {
         new
     };
     let ended = browser.submit(&page.form("/logout")).await;
-    assert_eq!(ended.status, 303, "{}", ended.text);
+    assert!(ended.status == 200 && ended.text.contains("Signed out"), "{}", ended.text);
 }
 
 #[tokio::test]
@@ -382,7 +382,7 @@ async fn what_is_interrupted_goes_on() {
     activate(&node.core, &operator()).await.unwrap();
     let core = std::sync::Arc::clone(&node.core);
     let work = tokio::spawn(async move { reseal(&core, &operator()).await.map(drop) });
-    while left(&node.core).await.unwrap().older.get("signing_key.sealed_private").is_some() {}
+    while left(&node.core).await.unwrap().older.contains_key("signing_key.sealed_private") {}
     work.abort();
     let _ = work.await;
     let new = node.second_under(NEW);
