@@ -216,7 +216,7 @@ fn plan_stdio(name: &str, server: &Value) -> Result<Plan, String> {
     };
     let (mut words, mut secrets) = (Vec::new(), BTreeMap::new());
     let mut note = "it runs on this machine from now on, for each person apart".to_owned();
-    let none = Map::new();
+    let (none, mut by_hand) = (Map::new(), Vec::new());
     let variables = server.get("env").and_then(Value::as_object).unwrap_or(&none);
     for (name, value) in variables {
         let value = text(value, "environment")?;
@@ -224,12 +224,15 @@ fn plan_stdio(name: &str, server: &Value) -> Result<Plan, String> {
             return Err(format!("it sets {name}, which the gateway sets itself"));
         }
         if value.contains("${") {
-            note.push_str(&format!("; give it {name} with `postern upstream set --env`"));
+            by_hand.push(name.as_str());
         } else if value.len() < 8 {
             words.push(format!("{name}={value}"));
         } else {
             secrets.insert(name.clone(), Secret::new(value));
         }
+    }
+    if !by_hand.is_empty() {
+        note = format!("{note}; give it {} with `postern upstream set --env`", by_hand.join(", "));
     }
     if !words.is_empty() {
         words.insert(0, "env".to_owned());

@@ -14,6 +14,7 @@ use x509_parser::parse_x509_certificate;
 use crate::types::certificate::CertificateFacts;
 use crate::types::policy::{MAX_CERTIFICATES, MAX_PEM};
 use crate::types::time::Timestamp;
+use crate::types::token::TokenDigest;
 
 /// Longest name of a subject or issuer that is shown, in characters.
 const NAME: usize = 300;
@@ -28,7 +29,7 @@ pub fn facts(der: &[u8]) -> Option<CertificateFacts> {
     Some(CertificateFacts {
         subject: shown(&parsed.subject().to_string()),
         issuer: shown(&parsed.issuer().to_string()),
-        sha256: Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: TokenDigest::from_slice(&Sha256::digest(der)).map(|digest| digest.hex()).unwrap_or_default(),
         not_before: parsed.validity().not_before.timestamp(),
         not_after: parsed.validity().not_after.timestamp(),
     })

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     /// Columns of bytes in which nothing is sealed under a root key, and why.
-    const OTHERS: [(&str, &str); 29] = [
+    const OTHERS: [(&str, &str); 30] = [
         ("root_key.sealed", "a root key itself, under the master key"),
         ("setup_link.digest", "a digest"),
         ("session.digest", "a digest"),
@@ -207,6 +207,7 @@ mod tests {
         ("api_request.fingerprint", "a digest, keyed by the root of its day; forgotten within a day"),
         ("tool.digest", "a digest"),
         ("upstream_credential.sealed_value", "sealed under the row's own key"),
+        ("upstream_tls.sealed_value", "sealed under the row's own key"),
         ("upstream_connection.sealed_tokens", "sealed under the row's own key"),
     ];
     const MORE: [(&str, &str); 5] = [

@@ -295,9 +295,15 @@ async fn the_body_decides_and_what_could_be_read_in_two_ways_goes_nowhere() {
         tools[0]["inputSchema"]["properties"] = json!({"text": {"type": "string", "x-mcp-header": "Text"}});
     });
     world.list(&token).await;
-    tools::decide(&world.node.core, &Caller::command_line(), &world.uri, vec![], Decision::Approve(None))
-        .await
-        .unwrap();
+    tools::decide(
+        &world.node.core,
+        &Caller::command_line(),
+        &world.uri,
+        vec!["look".to_owned()],
+        Decision::Approve(None),
+    )
+    .await
+    .unwrap();
     for (value, status) in [("very private words", 200), ("other words", 400)] {
         let answer = Answer::of(world.request(&token, &call("look")).header("mcp-param-text", value)).await;
         assert_eq!(answer.status, status, "{value}: {}", answer.text);
@@ -314,7 +320,7 @@ async fn the_body_decides_and_what_could_be_read_in_two_ways_goes_nowhere() {
         let foreign = world.request(&token, &call("look")).header("origin", origin);
         assert_eq!(Answer::of(foreign).await.status, 403, "{origin}");
     }
-    assert_eq!(world.mcp.calls().len(), 0);
+    assert_eq!(world.mcp.calls().len(), 1, "the one that was said rightly");
     let right =
         world.request(&token, &call("look")).header("mcp-name", "look").header("mcp-method", "tools/call");
     assert_eq!(Answer::of(right).await.status, 200);

@@ -67,6 +67,7 @@ pub(in crate::cli) struct NewResourceArgs {
     pub(in crate::cli) upstream: Option<String>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "one switch an option of the command line")]
 #[derive(Args, Debug)]
 #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
 pub(in crate::cli) struct ResourceChangeArgs {

@@ -16,7 +16,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -26,6 +25,7 @@ use self::splice::Outline;
 use super::upstream_mcp::{Broken, Forward, NoAnswer, Streamed};
 use crate::types::id::{ResourceId, UserId};
 use crate::types::policy::{STDIO_A_PERSON, STDIO_GRACE, STDIO_PROCESSES, STDIO_SESSIONS};
+use crate::types::token::TokenDigest;
 
 /// Who is served by a process.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -351,7 +351,7 @@ fn erase_below(folder: &Path, name: &str) -> std::io::Result<()> {
 fn folder_name(person: &str) -> String {
     match UserId::parse(person) {
         Some(id) => id.to_string(),
-        None => Sha256::digest(person).iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+        None => TokenDigest::of(person).hex(),
     }
 }
 

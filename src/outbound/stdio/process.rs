@@ -320,7 +320,7 @@ impl Process {
         };
         match (outline.method.as_deref(), outline.id) {
             (None, Some(id)) if outline.result.is_some() || outline.error.is_some() => {
-                self.answered(text, id)
+                self.answered(text, id);
             }
             (Some("ping"), Some(id)) => {
                 self.reply(&format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{{}}}}", id.get()));

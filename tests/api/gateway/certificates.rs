@@ -31,8 +31,8 @@ async fn guarded(names: &[&str]) -> Guarded {
     Guarded { world, front, servers, clients, uri, token }
 }
 
-fn identity(of: &Made) -> Option<(String, Secret<String>)> {
-    Some((of.pem(), Secret::new(of.key_pem())))
+fn identity(of: &Made) -> (String, Secret<String>) {
+    (of.pem(), Secret::new(of.key_pem()))
 }
 
 impl Guarded {
@@ -67,7 +67,7 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
     assert!(answer.text.contains("client certificate"), "{}", answer.text);
     assert!(it.front.shown().is_empty(), "nothing went through");
     let first = it.clients.client("gateway one");
-    it.keep(identity(&first), Some(&it.servers)).await.unwrap();
+    it.keep(Some(identity(&first)), Some(&it.servers)).await.unwrap();
     assert_eq!(it.list().await.status, 200);
     assert_eq!(it.front.shown(), [first.sha256()]);
     // A header goes with it.
@@ -78,7 +78,7 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
     // Another one counts as soon as the node has heard of it, whoever has set it; and so does none.
     let second = it.clients.client("gateway two");
     let elsewhere = it.world.node.second();
-    let new = NewTls { identity: identity(&second), ca: Some(it.servers.pem()) };
+    let new = NewTls { identity: Some(identity(&second)), ca: Some(it.servers.pem()) };
     upstream_tls::set(&elsewhere.core, &Caller::command_line(), &it.uri, new).await.unwrap();
     it.world.node.catch_up().await;
     assert_eq!(it.list().await.status, 200);
@@ -97,19 +97,19 @@ async fn a_server_that_wants_a_certificate_is_shown_one() {
 async fn what_goes_wrong_in_tls_is_on_record() {
     let it = guarded(&["127.0.0.1"]).await;
     let good = it.clients.client("gateway");
-    it.keep(identity(&good), Some(&it.servers)).await.unwrap();
+    it.keep(Some(identity(&good)), Some(&it.servers)).await.unwrap();
     assert_eq!(it.list().await.status, 200);
     // From another authority.
-    it.keep(identity(&it.servers.client("stranger")), Some(&it.servers)).await.unwrap();
+    it.keep(Some(identity(&it.servers.client("stranger"))), Some(&it.servers)).await.unwrap();
     let answer = it.send(&call("look")).await;
     assert_eq!(answer.status, 502, "{}", answer.text);
     assert_eq!(it.world.ended(1).await[0].detail["outcome"], "certificate_refused");
-    it.keep(identity(&good), Some(&it.clients)).await.unwrap();
+    it.keep(Some(identity(&good)), Some(&it.clients)).await.unwrap();
     assert_eq!(it.send(&call("look")).await.status, 502);
     assert!(it.world.ended(2).await.iter().any(|event| event.detail["outcome"] == "server_untrusted"));
     // Its time ends while it is in use.
     let soon = it.clients.client_within("soon", (OVER.0, it.world.node.core.now().seconds() + 5));
-    it.keep(identity(&soon), Some(&it.servers)).await.unwrap();
+    it.keep(Some(identity(&soon)), Some(&it.servers)).await.unwrap();
     it.world.node.advance(6).await;
     let answer = it.send(&call("look")).await;
     assert_eq!(answer.status, 502, "{}", answer.text);
@@ -123,7 +123,7 @@ async fn what_goes_wrong_in_tls_is_on_record() {
 async fn only_the_pinned_authority_is_trusted_and_only_for_the_right_name() {
     let it = guarded(&["other.example", "127.0.0.2"]).await;
     let own = it.clients.client("gateway");
-    it.keep(identity(&own), Some(&it.servers)).await.unwrap();
+    it.keep(Some(identity(&own)), Some(&it.servers)).await.unwrap();
     assert_eq!(it.list().await.status, 502, "for another name");
     // The right name, signed by somebody who calls themselves the same.
     let impostor = Made::authority("Servers");
@@ -163,7 +163,7 @@ async fn what_cannot_work_is_refused_before_it_is_kept() {
     }
     let caller = Caller::command_line();
     let plain = format!("{}/mcp/notes", it.world.node.issuer());
-    let new = || NewTls { identity: identity(&one), ca: None };
+    let new = || NewTls { identity: Some(identity(&one)), ca: None };
     let refused = upstream_tls::set(&it.world.node.core, &caller, &plain, new()).await;
     assert!(refused.is_err_and(|why| why.to_string().contains("not https")));
     let direct = crate::harness::NOTES;
@@ -174,7 +174,7 @@ async fn what_cannot_work_is_refused_before_it_is_kept() {
 async fn the_key_is_sealed_and_opens_in_its_own_place_only() {
     let it = guarded(&["127.0.0.1"]).await;
     let own = it.clients.client("gateway");
-    it.keep(identity(&own), Some(&it.servers)).await.unwrap();
+    it.keep(Some(identity(&own)), Some(&it.servers)).await.unwrap();
     let pem = own.key_pem();
     let database = it.world.node.database();
     assert!(database.holds(&own.sha256()), "the fingerprint is for everybody");

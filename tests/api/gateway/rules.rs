@@ -410,7 +410,7 @@ async fn an_administrator_makes_rules_and_decides_about_calls_in_the_console() {
         assert!(send(&server, &fields).await.status >= 400, "{bad:?}");
     }
     let page = send(&server, &rule).await;
-    assert!(page.words().contains("the tool addamount > 100waits for you"), "{}", page.words());
+    assert!(page.words().contains("the tool addeverybodyamount > 100waits for you"), "{}", page.words());
     world.send(&token, &with("add", json!({"amount": 500, "note": "<b>rent</b>"}))).await;
     world.send(&token, &with("add", json!({"amount": 501}))).await;
     let words = root.get("/admin/calls").await.words();

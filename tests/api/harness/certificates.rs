@@ -61,7 +61,7 @@ impl Made {
     /// SHA-256 of the DER form, in hex.
     pub fn sha256(&self) -> String {
         let digest = self.cert.digest(MessageDigest::sha256()).unwrap();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        postern::types::token::TokenDigest::from_slice(&digest).unwrap().hex()
     }
 }
 

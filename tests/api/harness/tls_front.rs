@@ -65,7 +65,8 @@ fn carry(mut stream: TcpStream, config: Arc<ServerConfig>, behind: &str, notes: 
         return;
     }
     let peer = connection.peer_certificates().and_then(|chain| chain.first());
-    let print = peer.map(|der| Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect());
+    let print =
+        peer.map(|der| postern::types::token::TokenDigest::from_slice(&Sha256::digest(der)).unwrap().hex());
     let mut tls = Stream::new(&mut connection, &mut stream);
     let Some(request) = request(&mut tls) else { return };
     notes.lock().unwrap().push(print.unwrap_or_default());
