@@ -132,7 +132,7 @@ test('the tools of a server behind the gateway wait for an administrator', async
   await rule.getByLabel('When, such as').fill('limit > 100');
   await rule.getByLabel('Why, as whoever').fill('Large extracts are looked at.');
   await visitor.press('Add the rule');
-  assert.match(await visitor.text(), /the tool search limit > 100 waits for you Large extracts are looked at\./);
+  assert.match(await visitor.text(), /the tool search everybody limit > 100 waits for you Large extracts are looked at\./);
   await visitor.look('console-rules');
   const why = visitor.page.locator('li.edit', { hasText: 'Would a call go through?' });
   await why.getByLabel('Whose call').fill(person.email);
