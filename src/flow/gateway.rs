@@ -259,14 +259,17 @@ pub async fn admit(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop
 /// What a person is at a server. It is read once, and again when groups, roles or servers have changed.
 async fn standing(core: &Core, route: &Route, person: UserId) -> Result<Option<Arc<Standing>>, Fault> {
     let key = (route.resource.id, person);
-    let generation = core.live.view().generations.resources;
+    // The server as of the same view: one that is older would be remembered as what holds now.
+    let view = core.live.view();
+    let generation = view.generations.resources;
     if let Some((at, standing)) = core.standings.get(&key)
         && at == generation
     {
         return Ok(Some(standing));
     }
     let Some(user) = core.store.lookup(move |tx| users::find(tx, person)).await? else { return Ok(None) };
-    let standing = Arc::new(permission::standing(&route.resource, &user));
+    let Some(resource) = view.resource_by_id(route.resource.id) else { return Ok(None) };
+    let standing = Arc::new(permission::standing(resource, &user));
     core.standings.insert(key, (generation, Arc::clone(&standing)));
     Ok(Some(standing))
 }

@@ -59,7 +59,7 @@ pub async fn send(
     forward: Forward,
     credential: Option<Credential>,
 ) -> Result<Streamed, NoAnswer> {
-    let command = match (&route.upstream, credential) {
+    let (command, environment) = match (&route.upstream, credential) {
         (Upstream::Http(url), Some(Credential::Header(header))) => {
             return way.send(url, forward, Some(header)).await;
         }
@@ -71,12 +71,12 @@ pub async fn send(
             (command, core.stdio.environment.with(secrets))
         }
     };
-    let (command, environment) = command;
     let owner = Owner { server: route.resource.id, person: pass.claims.sub.clone() };
     {
         let mut users = core.stdio.users.lock().unwrap_or_else(PoisonError::into_inner);
         let by = users.entry(owner.clone()).or_default();
-        by.entry(pass.claims.grant_id).or_insert_with(|| pass.clone());
+        // The newest: an earlier token may have been revoked without the approval.
+        by.insert(pass.claims.grant_id, pass.clone());
     }
     let name = route.resource.slug.as_deref().unwrap_or_default();
     let target = Target { owner, command, secrets: route.secrets_of(), name };

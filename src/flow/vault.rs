@@ -170,7 +170,7 @@ pub async fn clear(core: &Core, caller: &Caller, uri: &str) -> Result<bool, Orde
     Ok(gone)
 }
 
-/// Something sealed under a key of its own, which the master key seals. Both seals name what it is of.
+/// Something sealed under a key of its own, which a root key seals. Both seals name what it is of.
 pub(super) struct Enclosed {
     pub key: Vec<u8>,
     pub value: Vec<u8>,
