@@ -106,7 +106,8 @@ def machine():
 
 
 async def main():
-    await asyncio.start_server(arrive, "127.0.0.1", redirect.port)
+    if "machine" not in settings:
+        await asyncio.start_server(arrive, "127.0.0.1", redirect.port)
     auth = machine() if "machine" in settings else OAuthClientProvider(
         server_url=settings["mcp_url"],
         client_metadata=OAuthClientMetadata(

@@ -1,20 +1,29 @@
 // Ports, waiting, and a proxy that remembers what went over the wire.
+import { randomInt } from 'node:crypto';
 import http from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 
 const held = new Set();
 
+// Below the range from which the system takes ports for outgoing connections (ip_local_port_range): one of them could
+// take the port before the process that it was found for listens on it.
+const FIRST_PORT = 10_000;
+const LAST_PORT = 32_000;
+
 /** A free loopback port that has not been handed out before in this process. */
 export async function freePort() {
   for (;;) {
+    const port = randomInt(FIRST_PORT, LAST_PORT);
+    if (held.has(port)) continue;
+    held.add(port);
     const server = http.createServer();
-    await new Promise(resolve => server.listen(0, '127.0.0.1', resolve));
-    const { port } = server.address();
+    const free = await new Promise(resolve => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!free) continue;
     await new Promise(resolve => server.close(resolve));
-    if (!held.has(port)) {
-      held.add(port);
-      return port;
-    }
+    return port;
   }
 }
 
@@ -42,7 +51,9 @@ export class Recorder {
   static async start(port, target) {
     const recorder = new Recorder();
     recorder.seen = [];
-    recorder.server = http.createServer((request, response) => recorder.#relay(request, response, target));
+    // Longer than any client keeps an idle connection: one that is closed here just as a client sends on it would fail.
+    const options = { keepAliveTimeout: 120_000 };
+    recorder.server = http.createServer(options, (request, response) => recorder.#relay(request, response, target));
     await new Promise((resolve, reject) => recorder.server.listen(port, '127.0.0.1', resolve).on('error', reject));
     return recorder;
   }
