@@ -73,6 +73,7 @@ fn routes(config: &mut web::ServiceConfig) {
         // Routes are tried one after the other: what is asked for most comes first.
         .service(
             route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
+                .wrap(from_fn(gateway::known_only))
                 .route(web::get().to(gateway::serve))
                 .route(web::post().to(gateway::serve))
                 .route(web::delete().to(gateway::serve)),

@@ -18,7 +18,8 @@ use crate::types::certificate::ClientCertificateRule;
 use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId};
 use crate::types::key::SigningAlg;
-use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_LISTED_CLIENTS};
+use crate::types::page_origin::PageOrigin;
+use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_LISTED_CLIENTS, MAX_PAGE_ORIGINS};
 use crate::types::resource::{ClientRule, GatewayRule, PassKind, Resource, ResourceScope, Risk};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
@@ -187,16 +188,19 @@ pub struct GatewayChange {
     pub bytes_an_hour: Option<Option<u64>>,
     /// With which client certificates one comes; none is wanted when it names none.
     pub client_certificate: Option<ClientCertificateRule>,
+    /// The origins whose pages may call.
+    pub origins: Option<Vec<PageOrigin>>,
 }
 
 impl GatewayChange {
     fn is_empty(&self) -> bool {
-        let Self { record_first, accepts, calls_a_minute, bytes_an_hour, client_certificate } = self;
+        let Self { record_first, accepts, calls_a_minute, bytes_an_hour, client_certificate, origins } = self;
         record_first.is_none()
             && accepts.is_none()
             && calls_a_minute.is_none()
             && bytes_an_hour.is_none()
             && client_certificate.is_none()
+            && origins.is_none()
     }
 
     fn of(self, was: GatewayRule) -> GatewayRule {
@@ -206,6 +210,7 @@ impl GatewayChange {
             calls_a_minute: self.calls_a_minute.unwrap_or(was.calls_a_minute),
             bytes_an_hour: self.bytes_an_hour.unwrap_or(was.bytes_an_hour),
             client_certificate: self.client_certificate.unwrap_or(was.client_certificate),
+            origins: self.origins.unwrap_or(was.origins),
         }
     }
 }
@@ -243,6 +248,9 @@ pub async fn set(
     }
     if let Some(ClientRule::Only { clients, domains }) = &change.client_rule {
         check_clients(clients, domains)?;
+    }
+    if change.gateway.origins.as_ref().is_some_and(|origins| origins.len() > MAX_PAGE_ORIGINS) {
+        return Err(OrderError::Bad(format!("at most {MAX_PAGE_ORIGINS} origins are named")));
     }
     let (id, now) = (found.id, core.now());
     let mut event = core.event(AuditKind::ResourceChanged, caller, now);
@@ -307,6 +315,14 @@ pub async fn set(
         .await??;
     live::refresh(core).await?;
     Ok(done)
+}
+
+/// Reads the origins whose pages may call.
+///
+/// # Errors
+/// [`OrderError::Bad`] on the first that is none.
+pub fn origins(texts: &[String]) -> Result<Vec<PageOrigin>, OrderError> {
+    texts.iter().map(|text| PageOrigin::parse(text).map_err(OrderError::Bad)).collect()
 }
 
 /// Whether a list of clients makes sense.

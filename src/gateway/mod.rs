@@ -9,18 +9,20 @@ mod first_sight;
 mod frames;
 mod listing;
 mod mirrored;
+mod pages;
 mod relay;
 mod strict;
 
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use self::envelope::{Bad, Envelope, Kind, code};
+pub use self::pages::known_only;
 use self::relay::{Call, Record};
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
@@ -31,7 +33,6 @@ use crate::flow::vault::Opened;
 use crate::outbound::upstream_mcp::{Forward, NoAnswer};
 use crate::types::audit::AuditKind;
 use crate::types::id::CallRuleId;
-use crate::types::issuer::Issuer;
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTREAM_REST};
 use crate::types::tool::{ToolClass, canonical};
 use crate::wire::body::{self, BodyError};
@@ -85,11 +86,6 @@ pub async fn serve(
     let slug = slug.into_inner();
     let Some(route) = gateway::find(&core, &slug) else { return missing() };
     let issuer = &core.policy.issuer;
-    // A page of another origin that gets a browser to call here is stopped whatever it brings (MCP, Security Warning).
-    if request.headers().get(ORIGIN).is_some_and(|origin| is_foreign(origin.as_bytes(), issuer)) {
-        let text = "Requests from pages of other origins are not served.";
-        return answer::plain(StatusCode::FORBIDDEN, "foreign_origin", text);
-    }
     if request.query_string().split('&').any(|pair| pair.starts_with("access_token=")) {
         let text = "An access token goes into the Authorization header.";
         return answer::plain(StatusCode::BAD_REQUEST, "invalid_request", text);
@@ -119,8 +115,7 @@ pub async fn serve(
 
 /// What goes on of a request's headers, and the session as the server knows it.
 fn onward(request: &HttpRequest, session: Option<String>) -> Vec<(String, Vec<u8>)> {
-    let goes = |name: &str| ONWARD.contains(&name) || name.starts_with(MIRRORED);
-    let headers = request.headers().iter().filter(|(name, _)| goes(name.as_str()));
+    let headers = request.headers().iter().filter(|(name, _)| goes_on(name.as_str()));
     let mut out: Vec<_> =
         headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     if let Some(session) = session {
@@ -129,17 +124,12 @@ fn onward(request: &HttpRequest, session: Option<String>) -> Vec<(String, Vec<u8
     out
 }
 
-fn is_mirrored((name, _): &(String, Vec<u8>)) -> bool {
-    name.starts_with(MIRRORED)
+fn goes_on(name: &str) -> bool {
+    ONWARD.contains(&name) || name.starts_with(MIRRORED)
 }
 
-/// Whether a page of this origin is none of ours. While the issuer is on this machine alone, so may be pages that use it.
-fn is_foreign(origin: &[u8], issuer: &Issuer) -> bool {
-    let here = || {
-        let url = url::Url::parse(std::str::from_utf8(origin).ok()?).ok()?;
-        Some(matches!(url.host_str()?, "localhost" | "127.0.0.1" | "[::1]"))
-    };
-    origin != issuer.origin().as_bytes() && (issuer.is_https() || here() != Some(true))
+fn is_mirrored((name, _): &(String, Vec<u8>)) -> bool {
+    name.starts_with(MIRRORED)
 }
 
 /// What was decided about a message: the class of the call, and the rule that holds it back, if one does.

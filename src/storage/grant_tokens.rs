@@ -1,7 +1,5 @@
 //! Tokens for clients without OAuth.
 
-use std::collections::HashSet;
-
 use diesel::prelude::*;
 
 use super::error::StoreError;
@@ -51,52 +49,25 @@ pub fn insert(tx: &mut Tx<'_>, new: &GrantToken, now: Timestamp) -> Result<(), S
 /// # Errors
 /// A fault of the database.
 pub fn live(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<GrantToken>, StoreError> {
-    type Columns = (String, String, Vec<u8>, Option<String>);
-    let tokens: Vec<Columns> = table::table
-        .select((table::grant_id, table::id, table::digest, table::tools))
-        .load(tx.connection())?;
-    if tokens.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<&String> = tokens.iter().map(|token| &token.0).collect();
-    let grants: Vec<GrantRow> = access_grant::table
-        .filter(access_grant::id.eq_any(ids))
+    type Columns = (String, Vec<u8>, Option<String>, GrantRow);
+    let rows: Vec<Columns> = table::table
+        .inner_join(access_grant::table.on(access_grant::id.eq(table::grant_id)))
+        .inner_join(users::table.on(users::id.nullable().eq(access_grant::user_id)))
+        .inner_join(client::table.on(client::id.eq(access_grant::client_id)))
         .filter(access_grant::revoked_at.is_null())
         .filter(access_grant::expires_at.gt(now.micros()))
-        .load(tx.connection())?;
-    let grants: Vec<Grant> = grants.into_iter().map(GrantRow::read).collect::<Result<_, _>>()?;
-    let people: Vec<String> =
-        grants.iter().filter_map(|grant| grant.user_id).map(|id| id.to_string()).collect();
-    let people: HashSet<String> = users::table
-        .filter(users::id.eq_any(people))
         .filter(users::disabled_at.is_null())
-        .select(users::id)
-        .load(tx.connection())?
-        .into_iter()
-        .collect();
-    let clients: Vec<&str> = grants.iter().map(|grant| grant.client_id.as_str()).collect();
-    let clients: HashSet<String> = client::table
-        .filter(client::id.eq_any(clients))
         .filter(client::disabled_at.is_null())
-        .select(client::id)
-        .load(tx.connection())?
-        .into_iter()
-        .collect();
-    let counts = |grant: &&Grant| {
-        grant.user_id.is_some_and(|id| people.contains(&id.to_string()))
-            && clients.contains(grant.client_id.as_str())
-    };
-    let mut found = Vec::new();
-    for (grant_id, id, bytes, tools) in tokens {
-        let Some(grant) = grants.iter().find(|grant| grant.id.to_string() == grant_id).filter(counts) else {
-            continue;
-        };
-        found.push(GrantToken {
-            id: need(TokenId::parse(&id), "grant_token.id")?,
-            digest: digest(&bytes, "grant_token.digest")?,
-            grant: grant.clone(),
-            tools: tools.map(|tools| json(&tools, "grant_token.tools")).transpose()?,
-        });
-    }
-    Ok(found)
+        .select((table::id, table::digest, table::tools, access_grant::all_columns))
+        .load(tx.connection())?;
+    rows.into_iter()
+        .map(|(id, bytes, tools, grant)| {
+            Ok(GrantToken {
+                id: need(TokenId::parse(&id), "grant_token.id")?,
+                digest: digest(&bytes, "grant_token.digest")?,
+                grant: grant.read()?,
+                tools: tools.map(|tools| json(&tools, "grant_token.tools")).transpose()?,
+            })
+        })
+        .collect()
 }

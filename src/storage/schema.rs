@@ -388,7 +388,7 @@ diesel::table! {
     }
 }
 diesel::table! { alert_notice (alert_id) { alert_id -> Text, detector -> Text, } }
-diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource);
+diesel::allow_tables_to_appear_in_same_query!(access_grant, users, client, resource, grant_token);
 diesel::allow_tables_to_appear_in_same_query!(users, audit_event, session, inactivity);
 diesel::allow_tables_to_appear_in_same_query!(client, audit_event);
 diesel::allow_tables_to_appear_in_same_query!(client, inactivity);

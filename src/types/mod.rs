@@ -24,6 +24,7 @@ pub mod key;
 pub mod mail;
 pub mod mention;
 pub mod network;
+pub mod page_origin;
 pub mod passkey;
 pub mod pkce;
 pub mod policy;

@@ -418,6 +418,8 @@ fixed! {
     INACTIVITY_BATCH: i64 = 500;
     /// Clients and domains on the list of one server at most.
     MAX_LISTED_CLIENTS: usize = 500;
+    /// Origins whose pages may call one server behind the gateway, at most.
+    MAX_PAGE_ORIGINS: usize = 50;
     /// How far back the console tries the rule of a detector.
     DRY_RUN_SPAN: Duration = Duration::from_secs(30 * 86_400);
     /// People who are looked at for one page of who can do what.

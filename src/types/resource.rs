@@ -7,6 +7,7 @@ use super::certificate::ClientCertificateRule;
 use super::client::{Client, ClientKind};
 use super::id::ResourceId;
 use super::key::SigningAlg;
+use super::page_origin::PageOrigin;
 use super::resource_uri::ResourceUri;
 use super::scope::ScopeSet;
 use super::time::Timestamp;
@@ -156,6 +157,9 @@ pub struct GatewayRule {
     /// With which client certificates one comes; none is wanted when it names none.
     #[serde(skip_serializing_if = "ClientCertificateRule::is_empty")]
     pub client_certificate: ClientCertificateRule,
+    /// The origins whose pages may call, besides the issuer's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<PageOrigin>,
 }
 
 impl GatewayRule {

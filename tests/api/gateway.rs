@@ -2,6 +2,7 @@
 
 mod certificates;
 mod lists;
+mod pages;
 mod rules;
 mod stdio;
 

@@ -87,6 +87,31 @@ test('who can do one thing, and through what', async () => {
   await visitor.look('console-who');
 });
 
+/** A browser lets a page of another origin read the gateway's challenge, and a page of a site that is not named nothing. */
+async function pagesMayAsk(uri) {
+  await postern.cli(['resource', 'set', uri, '--allow-origin', 'https://app.example']);
+  // A browser asks its person before a site may reach this machine at all; here they have said yes.
+  const context = await visitor.page.context().browser().newContext({ permissions: ['local-network-access'] });
+  const page = await context.newPage();
+  // What stands at the two origins is made up; the browser's rules about them are not.
+  await page.route(/^https:\/\/(app|evil)\.example\//, route => route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }));
+  const ask = () =>
+    page.evaluate(async at => {
+      const headers = { authorization: 'Bearer none', 'content-type': 'application/json', 'mcp-protocol-version': '2025-11-25' };
+      try {
+        const answer = await fetch(at, { method: 'POST', headers, body: '{"jsonrpc":"2.0","id":1,"method":"ping"}' });
+        return `${answer.status} ${answer.headers.get('www-authenticate')}`;
+      } catch (error) {
+        return `stopped: ${error.message}`;
+      }
+    }, uri);
+  await page.goto('https://app.example/');
+  await until('the origin is known', async () => /^401 Bearer .*resource_metadata=/.test(await ask()));
+  await page.goto('https://evil.example/');
+  assert.match(await ask(), /^stopped: /);
+  await context.close();
+}
+
 test('the tools of a server behind the gateway wait for an administrator', async () => {
   const upstream = http.createServer((request, response) => {
     const tools = [
@@ -118,8 +143,10 @@ test('the tools of a server behind the gateway wait for an administrator', async
   } finally {
     upstream.close();
   }
+  await pagesMayAsk(uri);
   await visitor.open(`${postern.issuer}/admin/servers`);
   await visitor.page.locator('#main').getByRole('link', { name: 'Archive' }).first().click();
+  assert.match(await visitor.text(), /Pages of other sites may call: https:\/\/app\.example/);
   assert.match(await visitor.text(), /shell not said waits for you Runs a command on the server/);
   await visitor.look('console-tools');
   const form = visitor.page.locator('li.edit', { hasText: 'Let tools be called' });

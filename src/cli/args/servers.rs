@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::types::duration;
 use crate::types::key::SigningAlg;
+use crate::types::page_origin::PageOrigin;
 use crate::types::resource::PassKind;
 
 #[derive(Subcommand, Debug)]
@@ -119,6 +120,13 @@ pub(in crate::cli) struct ResourceChangeArgs {
     /// At the gateway: let callers in without a client certificate.
     #[arg(long, group = "change", conflicts_with_all = ["client_cert_sha256", "client_cert_ca"])]
     pub(in crate::cli) no_client_cert: bool,
+    /// At the gateway: let pages of this origin call, such as https://app.example; may be repeated, and takes the place of the
+    /// old ones. The issuer's own pages always may.
+    #[arg(long, value_name = "ORIGIN", value_parser = PageOrigin::parse, group = "change")]
+    pub(in crate::cli) allow_origin: Vec<PageOrigin>,
+    /// At the gateway: let no pages but the issuer's own call.
+    #[arg(long, group = "change", conflicts_with = "allow_origin")]
+    pub(in crate::cli) no_origins: bool,
 }
 
 /// A limit that is set, or taken away.

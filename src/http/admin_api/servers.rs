@@ -217,6 +217,10 @@ struct GatewaySettings {
     bytes_an_hour: Option<u64>,
     /// With which client certificates one comes. Takes the place of the old rule; none is wanted when it names none.
     client_certificate: Option<CertificatesWanted>,
+    /// The origins whose pages may call, besides the issuer's own, such as `https://app.example`. Takes the place of the old
+    /// ones.
+    #[schemars(length(max = 50))]
+    origins: Option<Vec<String>>,
 }
 
 /// Client certificates: those that are named, and those that an authority has signed.
@@ -375,6 +379,7 @@ fn at_the_gateway(wanted: GatewaySettings, now: Timestamp) -> Result<GatewayChan
         calls_a_minute: wanted.calls_a_minute.map(|most| Some(most).filter(|most| *most > 0)),
         bytes_an_hour: wanted.bytes_an_hour.map(|most| Some(most).filter(|most| *most > 0)),
         client_certificate,
+        origins: wanted.origins.as_deref().map(resources::origins).transpose()?,
     })
 }
 

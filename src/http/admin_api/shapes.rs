@@ -215,6 +215,8 @@ pub struct GatewayShown {
     bytes_an_hour: Option<u64>,
     /// With which client certificates one comes; absent where none is wanted.
     client_certificate: Option<CertificatesShown>,
+    /// The origins whose pages may call, besides the issuer's own.
+    origins: Vec<String>,
 }
 
 /// Client certificates: those that are named, and those that an authority has signed.
@@ -269,6 +271,7 @@ impl GatewayShown {
             calls_a_minute: rule.calls_a_minute,
             bytes_an_hour: rule.bytes_an_hour,
             client_certificate: CertificatesShown::of(&rule.client_certificate),
+            origins: rule.origins.iter().map(ToString::to_string).collect(),
         }
     }
 }

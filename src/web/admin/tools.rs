@@ -51,6 +51,11 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
         let text = listed.chain(signed).collect::<Vec<_>>().join("; or ");
         view.facts.push(fact("Client certificate", said(format!("callers need one: {text}"))));
     }
+    let origins = &resource.gateway.origins;
+    if !origins.is_empty() {
+        let text = origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        view.facts.push(fact("Pages of other sites", said(format!("may call: {text}"))));
+    }
     let mut known: Vec<&Tool> = route.map(|route| route.tools.values().collect()).unwrap_or_default();
     // What waits for somebody stands first.
     known.sort_unstable_by_key(|tool| (tool.state != ToolState::Quarantined, tool.name.as_str()));
