@@ -64,6 +64,13 @@ const OWN: [&str; 11] = [
     "expect",
 ];
 
+/// Whether a server is shown a header; the others are run here, and have secrets in their environment, or are not behind the
+/// gateway.
+#[must_use]
+pub fn is_shown_a_header(resource: &Resource) -> bool {
+    resource.upstream.as_deref().is_some_and(|upstream| !CommandLine::is_one(upstream))
+}
+
 /// Keeps what is shown to a server; it takes the place of what was before, at once on every node.
 ///
 /// # Errors

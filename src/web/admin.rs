@@ -20,6 +20,7 @@ mod server_forms;
 mod servers;
 mod sessions;
 mod tools;
+mod vault;
 mod who;
 
 use actix_web::http::StatusCode;

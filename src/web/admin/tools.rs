@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{at, fact, marked, said, table};
+use super::{at, fact, marked, said, table, vault};
 use crate::flow::core::{Caller, Core};
 use crate::flow::gateway::Route;
 use crate::flow::people::OrderError;
@@ -38,8 +38,11 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
     let (Some(slug), Some(upstream)) = (&resource.slug, &resource.upstream) else { return };
     let shown = route.and_then(Route::shows);
     let shown = shown.map_or_else(
-        || "nothing: see `postern upstream set`".to_owned(),
-        |(kind, header)| format!("a key from the vault, as {kind} in the header {header}"),
+        || "nothing yet".to_owned(),
+        |(kind, header)| match kind {
+            "environment" => format!("secrets from the vault, in its environment: {header}"),
+            _ => format!("a key from the vault, as {kind} in the header {header}"),
+        },
     );
     view.facts.push(fact("Behind the gateway", said(format!("/mcp/{slug} leads to {upstream}"))));
     view.facts.push(fact("What the server is shown", said(shown)));
@@ -56,6 +59,7 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
         let text = origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         view.facts.push(fact("Pages of other sites", said(format!("may call: {text}"))));
     }
+    view.editors.extend(vault::editors(resource, route));
     let mut known: Vec<&Tool> = route.map(|route| route.tools.values().collect()).unwrap_or_default();
     // What waits for somebody stands first.
     known.sort_unstable_by_key(|tool| (tool.state != ToolState::Quarantined, tool.name.as_str()));
