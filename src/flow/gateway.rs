@@ -18,7 +18,7 @@ use super::hold::{self, is_cut};
 use super::introspect::status_index;
 use super::kept_lists::KeptLists;
 use super::live::{self, View};
-pub use super::traffic::{Place, Refused, place, reached, rests, went_out};
+pub use super::traffic::{Place, Refused, place, reached, rests};
 use super::upstream_tls::Tls;
 pub use crate::account::call::{Ask, Verdict};
 use crate::account::call::{By, Known, decide};
@@ -30,6 +30,7 @@ use crate::storage::gateway::{self as rows, SealedCredential};
 use crate::storage::upstream_tls::{self, SealedTls};
 use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants, users};
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::call_limit::CallLimit;
 use crate::types::call_rule::CallRule;
 use crate::types::callers::{CallerFacts, Standing};
 use crate::types::grant::Grant;
@@ -52,6 +53,8 @@ pub struct Route {
     definitions: HashMap<String, Value>,
     /// Its rules about calls, oldest first.
     pub rules: Vec<CallRule>,
+    /// How much may go through to it.
+    pub(super) limits: Vec<CallLimit>,
     pub(super) credential: Option<SealedCredential>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
@@ -176,6 +179,7 @@ pub(super) fn routes(
                 rules,
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
+                limits: resource.gateway.all_limits(),
                 gate: Gate::of(&resource.gateway.client_certificate),
                 tls: tls.remove(&resource.id).map(|sealed| Tls::of(sealed, was)),
                 lists: KeptLists::default(),

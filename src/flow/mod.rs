@@ -43,6 +43,7 @@ pub mod invitations;
 pub mod kept_lists;
 pub mod keys;
 pub mod letters;
+pub mod limits;
 pub mod live;
 pub mod login;
 pub mod master_key;

@@ -14,12 +14,13 @@ use crate::storage::{StoreError, audit, clients, gateway, grants, resources, ups
 use crate::types::access_rule::AccessRule;
 use crate::types::admin::ADMIN_API;
 use crate::types::audit::AuditKind;
+use crate::types::call_limit::CallLimit;
 use crate::types::certificate::ClientCertificateRule;
 use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId};
 use crate::types::key::SigningAlg;
 use crate::types::page_origin::PageOrigin;
-use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_LISTED_CLIENTS, MAX_PAGE_ORIGINS};
+use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_CALL_LIMITS, MAX_LISTED_CLIENTS, MAX_PAGE_ORIGINS};
 use crate::types::resource::{ClientRule, GatewayRule, PassKind, Resource, ResourceScope, Risk};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
@@ -190,17 +191,28 @@ pub struct GatewayChange {
     pub client_certificate: Option<ClientCertificateRule>,
     /// The origins whose pages may call.
     pub origins: Option<Vec<PageOrigin>>,
+    /// How much may go through, beyond the two limits above.
+    pub limits: Option<Vec<CallLimit>>,
 }
 
 impl GatewayChange {
     fn is_empty(&self) -> bool {
-        let Self { record_first, accepts, calls_a_minute, bytes_an_hour, client_certificate, origins } = self;
+        let Self {
+            record_first,
+            accepts,
+            calls_a_minute,
+            bytes_an_hour,
+            client_certificate,
+            origins,
+            limits,
+        } = self;
         record_first.is_none()
             && accepts.is_none()
             && calls_a_minute.is_none()
             && bytes_an_hour.is_none()
             && client_certificate.is_none()
             && origins.is_none()
+            && limits.is_none()
     }
 
     fn of(self, was: GatewayRule) -> GatewayRule {
@@ -211,6 +223,7 @@ impl GatewayChange {
             bytes_an_hour: self.bytes_an_hour.unwrap_or(was.bytes_an_hour),
             client_certificate: self.client_certificate.unwrap_or(was.client_certificate),
             origins: self.origins.unwrap_or(was.origins),
+            limits: self.limits.unwrap_or(was.limits),
         }
     }
 }
@@ -251,6 +264,9 @@ pub async fn set(
     }
     if change.gateway.origins.as_ref().is_some_and(|origins| origins.len() > MAX_PAGE_ORIGINS) {
         return Err(OrderError::Bad(format!("at most {MAX_PAGE_ORIGINS} origins are named")));
+    }
+    if change.gateway.limits.as_ref().is_some_and(|limits| limits.len() > MAX_CALL_LIMITS) {
+        return Err(OrderError::Bad(format!("a server has at most {MAX_CALL_LIMITS} limits")));
     }
     let (id, now) = (found.id, core.now());
     let mut event = core.event(AuditKind::ResourceChanged, caller, now);
@@ -323,6 +339,14 @@ pub async fn set(
 /// [`OrderError::Bad`] on the first that is none.
 pub fn origins(texts: &[String]) -> Result<Vec<PageOrigin>, OrderError> {
     texts.iter().map(|text| PageOrigin::parse(text).map_err(OrderError::Bad)).collect()
+}
+
+/// Reads limits.
+///
+/// # Errors
+/// [`OrderError::Bad`] on the first that is none.
+pub fn limits(texts: &[String]) -> Result<Vec<CallLimit>, OrderError> {
+    texts.iter().map(|text| CallLimit::parse(text).map_err(OrderError::Bad)).collect()
 }
 
 /// Whether a list of clients makes sense.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::gateway::{Pass, Route};
+use super::limits::{self, Limits, Reached, Taken};
+use crate::types::call_limit::CallLimit;
 use crate::types::id::{GrantId, ResourceId};
 use crate::types::policy::{
     CALLS_A_MINUTE, CALLS_AT_ONCE, NOTE_USE, UPSTREAM_FAILURES, UPSTREAM_REST, USAGE_ROOM,
@@ -15,56 +17,48 @@ use crate::types::policy::{
 use crate::types::time::Timestamp;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// What goes through now, and what has failed lately; of this node.
 #[derive(Debug, Default)]
 pub struct Traffic {
     grants: Mutex<HashMap<GrantId, Flow>>,
-    people: Mutex<HashMap<(ResourceId, String), Share>>,
+    pub(super) limits: Limits,
     noted: Mutex<HashMap<GrantId, Timestamp>>,
     refused: Mutex<HashMap<GrantId, Timestamp>>,
     servers: Mutex<HashMap<ResourceId, Health>>,
 }
 
-/// A count within a window.
+/// Messages within a minute.
 #[derive(Debug)]
-struct Window<T> {
+struct Window {
     since: Timestamp,
-    count: T,
+    count: usize,
     told: bool,
 }
 
-impl<T: Copy + Default> Window<T> {
-    fn new(now: Timestamp) -> Self {
-        Self { since: now, count: T::default(), told: false }
+impl Window {
+    const fn new(now: Timestamp) -> Self {
+        Self { since: now, count: 0, told: false }
     }
 
-    fn roll(&mut self, now: Timestamp, span: Duration) {
-        if now.since(self.since) >= span {
+    fn roll(&mut self, now: Timestamp) {
+        if now.since(self.since) >= MINUTE {
             *self = Self::new(now);
         }
     }
 
     /// A refusal until the window ends.
-    fn refuse(&mut self, rule: &'static str, now: Timestamp, span: Duration) -> Refused {
-        let wait = span.saturating_sub(now.since(self.since)).as_secs().max(1);
-        Refused { rule, wait, first: !std::mem::replace(&mut self.told, true) }
+    fn refuse(&mut self, rule: &'static str, now: Timestamp) -> Refused {
+        let wait = MINUTE.saturating_sub(now.since(self.since)).as_secs().max(1);
+        Refused { rule, wait, first: !std::mem::replace(&mut self.told, true), limit: None }
     }
 }
 
 /// What goes through under one approval.
 #[derive(Debug)]
 struct Flow {
-    messages: Window<usize>,
+    messages: Window,
     open: usize,
-}
-
-/// What goes through for one person, or one machine, at one server.
-#[derive(Debug)]
-struct Share {
-    messages: Window<u32>,
-    bytes: Window<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -106,29 +100,20 @@ impl Traffic {
         }
         first
     }
-
-    fn share(
-        &self,
-        pass: &Pass,
-        route: &Route,
-        now: Timestamp,
-        limits: impl FnOnce(&mut Share) -> Option<Refused>,
-    ) -> Option<Refused> {
-        let mut people = lock(&self.people);
-        room(&mut people, |_, share| now.since(share.bytes.since) < HOUR);
-        let share = people
-            .entry((route.resource.id, pass.claims.sub.clone()))
-            .or_insert_with(|| Share { messages: Window::new(now), bytes: Window::new(now) });
-        share.messages.roll(now, MINUTE);
-        share.bytes.roll(now, HOUR);
-        limits(share)
-    }
 }
 
 /// A place among what goes through; given back when dropped.
 pub struct Place {
     core: Arc<Core>,
     grant: GrantId,
+    taken: Taken,
+}
+
+impl Place {
+    /// Counts bytes that go out to whoever has it.
+    pub fn went_out(&self, bytes: usize) {
+        self.taken.went_out(bytes);
+    }
 }
 
 impl Drop for Place {
@@ -140,61 +125,44 @@ impl Drop for Place {
 }
 
 /// Why there is no place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
-    /// Which limit.
+    /// Which rule.
     pub rule: &'static str,
     /// After how many seconds to try again.
     pub wait: u64,
     /// Whether it is the first time within the window: that one is recorded.
     pub first: bool,
+    /// The administrator's limit, where it is one.
+    pub limit: Option<CallLimit>,
 }
 
-/// A place for one more message under an approval, of one person at one server.
+/// A place for one more message under an approval, of one person at one server. `tool` is the tool that it calls.
 ///
 /// # Errors
-/// When there are too many at once or within the minute, or too much went out within the hour.
-pub fn place(core: &Arc<Core>, pass: &Pass, route: &Route) -> Result<Place, Refused> {
-    let (now, grant, rule) = (core.now(), pass.claims.grant_id, &route.resource.gateway);
+/// When there are too many at once or within the minute, or a limit of the server is reached.
+pub fn place(core: &Arc<Core>, pass: &Pass, route: &Route, tool: Option<&str>) -> Result<Place, Refused> {
+    let (now, grant) = (core.now(), pass.claims.grant_id);
     let mut grants = lock(&core.traffic.grants);
     room(&mut grants, |_, flow| flow.open > 0 || now.since(flow.messages.since) < MINUTE);
     let flow = grants.entry(grant).or_insert_with(|| Flow { messages: Window::new(now), open: 0 });
-    flow.messages.roll(now, MINUTE);
+    flow.messages.roll(now);
     if flow.messages.count >= CALLS_A_MINUTE {
-        return Err(flow.messages.refuse("rate", now, MINUTE));
+        return Err(flow.messages.refuse("rate", now));
     }
     if flow.open >= CALLS_AT_ONCE {
-        return Err(Refused { wait: 1, ..flow.messages.refuse("concurrency", now, MINUTE) });
+        return Err(Refused { wait: 1, ..flow.messages.refuse("concurrency", now) });
     }
-    if rule.calls_a_minute.is_some() || rule.bytes_an_hour.is_some() {
-        let refused = core.traffic.share(pass, route, now, |share| {
-            if rule.bytes_an_hour.is_some_and(|most| share.bytes.count >= most) {
-                return Some(share.bytes.refuse("bytes_out", now, HOUR));
-            }
-            if rule.calls_a_minute.is_some_and(|most| share.messages.count >= most) {
-                return Some(share.messages.refuse("rate_of_person", now, MINUTE));
-            }
-            share.messages.count += 1;
-            None
-        });
-        if let Some(refused) = refused {
-            return Err(refused);
-        }
-    }
+    let taken = limits::take(core, pass, route, tool).map_err(|Reached { limit, wait, first }| Refused {
+        rule: "limit",
+        wait,
+        first,
+        limit: Some(limit),
+    })?;
     flow.messages.count += 1;
     flow.open += 1;
     drop(grants);
-    Ok(Place { core: Arc::clone(core), grant })
-}
-
-/// Counts bytes that go out to somebody, where there is a limit.
-pub fn went_out(core: &Core, pass: &Pass, route: &Route, bytes: usize) {
-    if route.resource.gateway.bytes_an_hour.is_some() {
-        core.traffic.share(pass, route, core.now(), |share| {
-            share.bytes.count = share.bytes.count.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-            None
-        });
-    }
+    Ok(Place { core: Arc::clone(core), grant, taken })
 }
 
 /// Whether a server that has failed again and again is left alone now.

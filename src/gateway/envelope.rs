@@ -82,6 +82,11 @@ impl Bad {
 }
 
 impl Envelope {
+    /// The tool that it calls, where it calls one.
+    pub(super) fn tool(&self) -> Option<&str> {
+        self.name.as_deref().filter(|_| self.method == "tools/call")
+    }
+
     /// Reads a message.
     pub(super) fn read(body: &[u8]) -> Result<Self, Bad> {
         let value = strict::read(body).map_err(|why| {

@@ -202,7 +202,7 @@ impl Arrived {
             && !gateway::rests(&self.core, &self.route)
         {
             // It reaches the server, so that it counts like everything that does.
-            let _place = match gateway::place(&self.core, &self.pass, &self.route) {
+            let _place = match gateway::place(&self.core, &self.pass, &self.route, message.tool()) {
                 Ok(place) => place,
                 Err(refused) => return self.too_many(&message.id, refused).await,
             };
@@ -389,7 +389,8 @@ impl Arrived {
 
     async fn forward(self, message: Option<(Envelope, Judged)>, mut forward: Forward) -> HttpResponse {
         let id = message.as_ref().map_or(Value::Null, |(message, _)| message.id.clone());
-        let place = match gateway::place(&self.core, &self.pass, &self.route) {
+        let tool = message.as_ref().and_then(|(message, _)| message.tool());
+        let place = match gateway::place(&self.core, &self.pass, &self.route, tool) {
             Ok(place) => place,
             Err(refused) => return self.too_many(&id, refused).await,
         };
@@ -438,7 +439,7 @@ impl Arrived {
         }
         let Self { core, caller, slug, route, pass, .. } = self;
         let message = message.map(|(message, _)| message);
-        let mut call = Call { core, caller, slug, route, pass, message, secrets, record, _place: place };
+        let mut call = Call { core, caller, slug, route, pass, message, secrets, record, place };
         let again = call.route.auth.is_some().then(|| forward.clone());
         let sent = stdio::send(&call.core, &way, (&call.route, &call.pass), forward, credential);
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
@@ -540,11 +541,17 @@ impl Arrived {
             let kind = AuditKind::CallRefused;
             let mut event = gateway::event(&self.core, kind, &self.caller, &self.pass, &self.route);
             event.detail = json!({ "rule": refused.rule });
+            if let (Some(limit), Some(detail)) = (&refused.limit, event.detail.as_object_mut()) {
+                detail.insert("limit".to_owned(), limit.to_string().into());
+            }
             if let Err(fault) = gateway::record(&self.core, event).await {
                 return reply::fault(&fault, &self.caller);
             }
         }
-        let text = "Too many messages under this approval; try again later.";
-        answer::later(StatusCode::TOO_MANY_REQUESTS, id, refused.wait, text, refused.rule)
+        let text = refused.limit.map_or_else(
+            || "Too many messages under this approval; try again later.".to_owned(),
+            |limit| format!("A limit of this gateway is reached ({limit}); try again later."),
+        );
+        answer::later(StatusCode::TOO_MANY_REQUESTS, id, refused.wait, &text, refused.rule)
     }
 }

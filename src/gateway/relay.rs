@@ -78,7 +78,7 @@ pub(super) struct Call {
     pub secrets: Vec<Secret<Vec<u8>>>,
     pub record: Option<Record>,
     /// Held until the last byte.
-    pub _place: Place,
+    pub place: Place,
 }
 
 impl Call {
@@ -123,7 +123,7 @@ impl Call {
         if let Some(record) = &mut self.record {
             record.bytes_out += bytes;
         }
-        gateway::went_out(&self.core, &self.pass, &self.route, bytes);
+        self.place.went_out(bytes);
     }
 
     /// What goes on of messages from the server: lists filtered, and the end of the call noted. `None` when nothing is

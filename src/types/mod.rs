@@ -6,6 +6,7 @@ pub mod alert;
 pub mod audit;
 pub mod audit_chain;
 pub mod call_approval;
+pub mod call_limit;
 pub mod call_rule;
 pub mod callers;
 pub mod certificate;

@@ -418,6 +418,8 @@ fixed! {
     INACTIVITY_BATCH: i64 = 500;
     /// Clients and domains on the list of one server at most.
     MAX_LISTED_CLIENTS: usize = 500;
+    /// Limits of one server behind the gateway, at most.
+    MAX_CALL_LIMITS: usize = 50;
     /// Origins whose pages may call one server behind the gateway, at most.
     MAX_PAGE_ORIGINS: usize = 50;
     /// How far back the console tries the rule of a detector.

@@ -1,8 +1,11 @@
 //! MCP servers, as an administrator registered them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::access_rule::AccessRule;
+use super::call_limit::{CallLimit, Most, Whose};
 use super::certificate::ClientCertificateRule;
 use super::client::{Client, ClientKind};
 use super::id::ResourceId;
@@ -160,6 +163,9 @@ pub struct GatewayRule {
     /// The origins whose pages may call, besides the issuer's own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub origins: Vec<PageOrigin>,
+    /// How much may go through, beyond the two limits above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<CallLimit>,
 }
 
 impl GatewayRule {
@@ -167,6 +173,17 @@ impl GatewayRule {
     #[must_use]
     pub fn lets_in(&self, kind: PassKind) -> bool {
         self.accepts.is_empty() || self.accepts.contains(&kind)
+    }
+
+    /// Everything that says how much may go through.
+    #[must_use]
+    pub fn all_limits(&self) -> Vec<CallLimit> {
+        let of_person = |most| CallLimit { whose: Whose::Person, most, tool: None };
+        let calls = self.calls_a_minute.map(|most| Most::Calls(most.into(), Duration::from_secs(60)));
+        let bytes = self.bytes_an_hour.map(|most| Most::Bytes(most, Duration::from_secs(3_600)));
+        let mut all: Vec<CallLimit> = calls.into_iter().chain(bytes).map(of_person).collect();
+        all.extend(self.limits.iter().filter(|limit| !all.contains(limit)).cloned().collect::<Vec<_>>());
+        all
     }
 }
 

@@ -1,6 +1,7 @@
 //! `/mcp/{slug}`: who comes through, what of it, and what comes back.
 
 mod certificates;
+mod limits;
 mod lists;
 mod pages;
 mod rules;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use crate::types::call_limit::CallLimit;
 use crate::types::duration;
 use crate::types::key::SigningAlg;
 use crate::types::page_origin::PageOrigin;
@@ -120,6 +121,13 @@ pub(in crate::cli) struct ResourceChangeArgs {
     /// At the gateway: let callers in without a client certificate.
     #[arg(long, group = "change", conflicts_with_all = ["client_cert_sha256", "client_cert_ca"])]
     pub(in crate::cli) no_client_cert: bool,
+    /// At the gateway: how much may go through, such as 'everybody at-once 20', 'approval bytes 50MiB/1h' or
+    /// 'person calls 5/1d tool wipe'; may be repeated, and takes the place of the old ones.
+    #[arg(long, value_name = "LIMIT", value_parser = CallLimit::parse, group = "change")]
+    pub(in crate::cli) limit: Vec<CallLimit>,
+    /// At the gateway: none of these limits.
+    #[arg(long, group = "change", conflicts_with = "limit")]
+    pub(in crate::cli) no_limits: bool,
     /// At the gateway: let pages of this origin call, such as https://app.example; may be repeated, and takes the place of the
     /// old ones. The issuer's own pages always may.
     #[arg(long, value_name = "ORIGIN", value_parser = PageOrigin::parse, group = "change")]

@@ -221,6 +221,10 @@ struct GatewaySettings {
     /// ones.
     #[schemars(length(max = 50))]
     origins: Option<Vec<String>>,
+    /// How much may go through beyond that: `person`, `approval` or `everybody`, then `calls N/SPAN`, `at-once N` or
+    /// `bytes N/SPAN`, and maybe `tool NAME`, such as `person calls 5/1d tool wipe`. Takes the place of the old ones.
+    #[schemars(length(max = 50))]
+    limits: Option<Vec<String>>,
 }
 
 /// Client certificates: those that are named, and those that an authority has signed.
@@ -379,6 +383,7 @@ fn at_the_gateway(wanted: GatewaySettings, now: Timestamp) -> Result<GatewayChan
         calls_a_minute: wanted.calls_a_minute.map(|most| Some(most).filter(|most| *most > 0)),
         bytes_an_hour: wanted.bytes_an_hour.map(|most| Some(most).filter(|most| *most > 0)),
         client_certificate,
+        limits: wanted.limits.as_deref().map(resources::limits).transpose()?,
         origins: wanted.origins.as_deref().map(resources::origins).transpose()?,
     })
 }

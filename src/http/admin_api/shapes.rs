@@ -217,6 +217,8 @@ pub struct GatewayShown {
     client_certificate: Option<CertificatesShown>,
     /// The origins whose pages may call, besides the issuer's own.
     origins: Vec<String>,
+    /// How much may go through beyond that, such as `everybody at-once 20`.
+    limits: Vec<String>,
 }
 
 /// Client certificates: those that are named, and those that an authority has signed.
@@ -272,6 +274,7 @@ impl GatewayShown {
             bytes_an_hour: rule.bytes_an_hour,
             client_certificate: CertificatesShown::of(&rule.client_certificate),
             origins: rule.origins.iter().map(ToString::to_string).collect(),
+            limits: rule.limits.iter().map(ToString::to_string).collect(),
         }
     }
 }

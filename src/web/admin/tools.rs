@@ -54,6 +54,11 @@ pub(super) fn show(view: &mut ConsolePage, resource: &Resource, route: Option<&R
         let text = listed.chain(signed).collect::<Vec<_>>().join("; or ");
         view.facts.push(fact("Client certificate", said(format!("callers need one: {text}"))));
     }
+    let limits = resource.gateway.all_limits();
+    if !limits.is_empty() {
+        let text = limits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        view.facts.push(fact("Limits", said(text)));
+    }
     let origins = &resource.gateway.origins;
     if !origins.is_empty() {
         let text = origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -320,7 +320,7 @@ async fn a_server_says_who_may_come_and_how_much() {
         assert_eq!(world.call(token, "look").await.status, 429);
     }
     let refused = world.records(AuditKind::CallRefused).await;
-    assert_eq!(refused.iter().filter(|event| event.detail["rule"] == "rate_of_person").count(), 1);
+    assert_eq!(refused.iter().filter(|event| event.detail["limit"] == "person calls 3/1m").count(), 1);
     let bytes = GatewayChange {
         calls_a_minute: Some(None),
         bytes_an_hour: Some(Some(50)),
