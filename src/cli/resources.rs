@@ -132,6 +132,7 @@ async fn set(core: &Core, caller: &Caller, args: ResourceChangeArgs) -> Result<S
         },
         calls_a_minute: args.calls_per_minute.map(|Limit(limit)| limit),
         bytes_an_hour: args.bytes_per_hour.map(|Limit(limit)| limit),
+        kept_arguments: Some(args.keep_argument).filter(|kept| args.no_kept_arguments || !kept.is_empty()),
         limits: Some(args.limit).filter(|limits| args.no_limits || !limits.is_empty()),
         origins: Some(args.allow_origin).filter(|origins| args.no_origins || !origins.is_empty()),
     };

@@ -18,9 +18,12 @@ use crate::types::call_limit::CallLimit;
 use crate::types::certificate::ClientCertificateRule;
 use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId};
+use crate::types::kept_argument::KeptArgument;
 use crate::types::key::SigningAlg;
 use crate::types::page_origin::PageOrigin;
-use crate::types::policy::{MAX_ACCESS_TOKEN_TTL, MAX_CALL_LIMITS, MAX_LISTED_CLIENTS, MAX_PAGE_ORIGINS};
+use crate::types::policy::{
+    MAX_ACCESS_TOKEN_TTL, MAX_CALL_LIMITS, MAX_KEPT_ARGUMENTS, MAX_LISTED_CLIENTS, MAX_PAGE_ORIGINS,
+};
 use crate::types::resource::{ClientRule, GatewayRule, PassKind, Resource, ResourceScope, Risk};
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::{OFFLINE_ACCESS, is_scope};
@@ -193,6 +196,8 @@ pub struct GatewayChange {
     pub origins: Option<Vec<PageOrigin>>,
     /// How much may go through, beyond the two limits above.
     pub limits: Option<Vec<CallLimit>>,
+    /// Which arguments stand in the audit log as they are.
+    pub kept_arguments: Option<Vec<KeptArgument>>,
 }
 
 impl GatewayChange {
@@ -205,6 +210,7 @@ impl GatewayChange {
             client_certificate,
             origins,
             limits,
+            kept_arguments,
         } = self;
         record_first.is_none()
             && accepts.is_none()
@@ -213,6 +219,7 @@ impl GatewayChange {
             && client_certificate.is_none()
             && origins.is_none()
             && limits.is_none()
+            && kept_arguments.is_none()
     }
 
     fn of(self, was: GatewayRule) -> GatewayRule {
@@ -224,6 +231,7 @@ impl GatewayChange {
             client_certificate: self.client_certificate.unwrap_or(was.client_certificate),
             origins: self.origins.unwrap_or(was.origins),
             limits: self.limits.unwrap_or(was.limits),
+            kept_arguments: self.kept_arguments.unwrap_or(was.kept_arguments),
         }
     }
 }
@@ -267,6 +275,9 @@ pub async fn set(
     }
     if change.gateway.limits.as_ref().is_some_and(|limits| limits.len() > MAX_CALL_LIMITS) {
         return Err(OrderError::Bad(format!("a server has at most {MAX_CALL_LIMITS} limits")));
+    }
+    if change.gateway.kept_arguments.as_ref().is_some_and(|kept| kept.len() > MAX_KEPT_ARGUMENTS) {
+        return Err(OrderError::Bad(format!("at most {MAX_KEPT_ARGUMENTS} arguments are kept")));
     }
     let (id, now) = (found.id, core.now());
     let mut event = core.event(AuditKind::ResourceChanged, caller, now);
@@ -347,6 +358,14 @@ pub fn origins(texts: &[String]) -> Result<Vec<PageOrigin>, OrderError> {
 /// [`OrderError::Bad`] on the first that is none.
 pub fn limits(texts: &[String]) -> Result<Vec<CallLimit>, OrderError> {
     texts.iter().map(|text| CallLimit::parse(text).map_err(OrderError::Bad)).collect()
+}
+
+/// Reads which arguments are kept.
+///
+/// # Errors
+/// [`OrderError::Bad`] on the first that is none.
+pub fn kept_arguments(texts: &[String]) -> Result<Vec<KeptArgument>, OrderError> {
+    texts.iter().map(|text| KeptArgument::parse(text).map_err(OrderError::Bad)).collect()
 }
 
 /// Whether a list of clients makes sense.

@@ -206,9 +206,14 @@ impl Envelope {
         serde_json::to_vec(&message).ok()
     }
 
+    /// The revision that it is of, as its client says; `header` is what the header says.
+    pub(super) fn revision<'a>(&'a self, header: Option<&'a str>) -> Option<&'a str> {
+        self.version.as_deref().or(header)
+    }
+
     /// Whether it is of a revision that has no sessions.
     pub(super) fn is_stateless(&self, header: Option<&str>) -> bool {
-        self.version.as_deref().or(header).is_some_and(|version| version >= STATELESS)
+        self.revision(header).is_some_and(|version| version >= STATELESS)
     }
 }
 

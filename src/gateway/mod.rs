@@ -10,10 +10,12 @@ mod frames;
 mod listing;
 mod mirrored;
 mod pages;
+mod records;
 mod relay;
 mod strict;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
@@ -23,17 +25,17 @@ use serde_json::{Value, json};
 
 use self::envelope::{Bad, Envelope, Kind, code};
 pub use self::pages::known_only;
-use self::relay::{Call, Record};
+use self::relay::{Call, from_now};
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
-use crate::flow::gateway::{self, Ask, Decided, HeldBack, Pass, Refused, Route, Stop, Verdict};
+use crate::flow::gateway::{self, Ask, Decided, HeldBack, Pass, Route, Stop, Verdict};
 use crate::flow::stdio;
 use crate::flow::upstream_tokens::{Shown, shown, shown_anew};
 use crate::flow::vault::Opened;
 use crate::outbound::upstream_mcp::{Forward, NoAnswer};
-use crate::types::audit::AuditKind;
 use crate::types::id::CallRuleId;
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTREAM_REST};
+use crate::types::token::TokenDigest;
 use crate::types::tool::{ToolClass, canonical};
 use crate::wire::body::{self, BodyError};
 use crate::wire::caller::{From, bearer};
@@ -83,7 +85,7 @@ pub async fn serve(
     from: From,
     slug: web::Path<String>,
 ) -> HttpResponse {
-    let slug = slug.into_inner();
+    let (slug, at) = (slug.into_inner(), from_now());
     let Some(route) = gateway::find(&core, &slug) else { return missing() };
     let issuer = &core.policy.issuer;
     if request.query_string().split('&').any(|pair| pair.starts_with("access_token=")) {
@@ -98,8 +100,9 @@ pub async fn serve(
         Err(Stop::WrongKind(kind)) => return answer::wrong_kind(kind),
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
-    let (core, caller, certificate) = (core.into_inner(), from.0, None);
-    let mut arrived = Arrived { core, caller, slug, route, pass, certificate };
+    let (core, caller) = (core.into_inner(), from.0);
+    let mut arrived =
+        Arrived { core, caller, slug, route, pass, at, certificate: None, version: None, session: None };
     if let Err(answer) = arrived.show(|| presented(&request)).await {
         return *answer;
     }
@@ -145,8 +148,14 @@ struct Arrived {
     slug: String,
     route: Arc<Route>,
     pass: Pass,
+    /// When it arrived.
+    at: Instant,
     /// The fingerprint of their client certificate, where the server wants one.
     certificate: Option<String>,
+    /// The revision that the message says it is of.
+    version: Option<String>,
+    /// The session that it is in, shortened to a digest that nobody can begin one with.
+    session: Option<String>,
 }
 
 impl Arrived {
@@ -196,6 +205,9 @@ impl Arrived {
             Ok(session) => session,
             Err(answer) => return *answer,
         };
+        self.session = session.as_deref().map(|id| TokenDigest::of(id).hex().chars().take(16).collect());
+        self.version =
+            message.revision(version.as_deref()).map(|revision| revision.chars().take(40).collect());
         let headers = onward(request, session);
         if message.method == "tools/call"
             && self.route.tools.is_empty()
@@ -306,24 +318,6 @@ impl Arrived {
         }))
     }
 
-    /// Notes that a message is refused, by what, and by which rule of an administrator where it is one.
-    async fn refused(
-        &self,
-        message: &Envelope,
-        by: &'static str,
-        rule: Option<CallRuleId>,
-    ) -> Result<(), Box<HttpResponse>> {
-        let mut event =
-            gateway::event(&self.core, AuditKind::CallRefused, &self.caller, &self.pass, &self.route);
-        event.detail = self.detail(message, None);
-        if let Some(detail) = event.detail.as_object_mut() {
-            detail.insert("rule".to_owned(), by.into());
-            detail.extend(rule.map(|id| ("rule_id".to_owned(), id.to_string().into())));
-        }
-        let done = gateway::record(&self.core, event).await;
-        done.map_err(|fault| Box::new(reply::fault(&fault, &self.caller)))
-    }
-
     /// Whether a call that a rule holds back may go out now; what it is answered otherwise.
     async fn held_back(
         &self,
@@ -361,30 +355,6 @@ impl Arrived {
             data.extend(until.map(|until| ("until".to_owned(), until.to_string().into())));
         }
         Err(Box::new(answer::approval(&message.id, &text, &data)))
-    }
-
-    /// What a record says of a message; arguments as a keyed digest, because they may hold anything.
-    fn detail(&self, message: &Envelope, class: Option<ToolClass>) -> Value {
-        let mut detail = json!({ "method": message.method });
-        if let Some(members) = detail.as_object_mut() {
-            for (name, value) in [("name", &message.name), ("uri", &message.uri)] {
-                if let Some(value) = value {
-                    members.insert(name.to_owned(), value.chars().take(200).collect::<String>().into());
-                }
-            }
-            if !message.arguments.is_null() {
-                let text = canonical(&message.arguments);
-                let digest = gateway::digest_of_arguments(&self.core, &self.route, &text);
-                members.insert("arguments".to_owned(), digest.into());
-            }
-            if let Some(print) = &self.certificate {
-                members.insert("certificate".to_owned(), print.as_str().into());
-            }
-            if let Some(class) = class {
-                members.insert("class".to_owned(), class.as_str().into());
-            }
-        }
-        detail
     }
 
     async fn forward(self, message: Option<(Envelope, Judged)>, mut forward: Forward) -> HttpResponse {
@@ -443,6 +413,7 @@ impl Arrived {
         let again = call.route.auth.is_some().then(|| forward.clone());
         let sent = stdio::send(&call.core, &way, (&call.route, &call.pass), forward, credential);
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
+        call.record.iter_mut().for_each(relay::Record::answered);
         // A person's token may have been taken back there, or have had its time. Nothing was done with the message.
         if matches!(&sent, Ok(answer) if answer.status == 401)
             && let (Some(again), Some(secret)) = (again, call.secrets.first())
@@ -506,52 +477,5 @@ impl Arrived {
             self.refused(message, why, None).await?;
         }
         Err(Box::new(answer))
-    }
-
-    /// The record of a call. What may change something is on record before it goes out; without that it does not.
-    async fn begin(
-        &self,
-        message: &Envelope,
-        class: ToolClass,
-        bytes_in: usize,
-    ) -> Result<Record, Box<HttpResponse>> {
-        let mut detail = self.detail(message, Some(class));
-        if let Some(members) = detail.as_object_mut() {
-            members.insert("bytes_in".to_owned(), bytes_in.into());
-        }
-        if class > ToolClass::Read || self.route.resource.gateway.record_first {
-            let kind = AuditKind::CallBegun;
-            let mut event = gateway::event(&self.core, kind, &self.caller, &self.pass, &self.route);
-            event.detail.clone_from(&detail);
-            if let Some(members) = detail.as_object_mut() {
-                members.insert("begun".to_owned(), event.id.to_string().into());
-            }
-            if let Err(fault) = gateway::record(&self.core, event).await {
-                return Err(Box::new(reply::fault(&fault, &self.caller)));
-            }
-        }
-        let mut event =
-            gateway::event(&self.core, AuditKind::CallEnded, &self.caller, &self.pass, &self.route);
-        event.detail = detail;
-        Ok(Record::new(&self.core, event))
-    }
-
-    async fn too_many(&self, id: &Value, refused: Refused) -> HttpResponse {
-        if refused.first {
-            let kind = AuditKind::CallRefused;
-            let mut event = gateway::event(&self.core, kind, &self.caller, &self.pass, &self.route);
-            event.detail = json!({ "rule": refused.rule });
-            if let (Some(limit), Some(detail)) = (&refused.limit, event.detail.as_object_mut()) {
-                detail.insert("limit".to_owned(), limit.to_string().into());
-            }
-            if let Err(fault) = gateway::record(&self.core, event).await {
-                return reply::fault(&fault, &self.caller);
-            }
-        }
-        let text = refused.limit.map_or_else(
-            || "Too many messages under this approval; try again later.".to_owned(),
-            |limit| format!("A limit of this gateway is reached ({limit}); try again later."),
-        );
-        answer::later(StatusCode::TOO_MANY_REQUESTS, id, refused.wait, &text, refused.rule)
     }
 }

@@ -1,7 +1,7 @@
 //! The way back: what the server answers goes on as it comes, event by event, as long as the caller still counts.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -33,20 +33,38 @@ pub(super) struct Record {
     pub outcome: &'static str,
     pub status: u16,
     pub bytes_out: usize,
+    /// Until the server's answer began.
+    first_byte: Option<Duration>,
+}
+
+/// From when a duration is measured.
+#[expect(clippy::disallowed_methods, reason = "measures a duration")]
+pub(super) fn from_now() -> Instant {
+    Instant::now()
+}
+
+/// Microseconds, for a record.
+pub(super) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Record {
-    #[expect(clippy::disallowed_methods, reason = "measures a duration")]
     pub(super) fn new(core: &Arc<Core>, event: AuditEvent) -> Self {
         let core = Arc::clone(core);
         Self {
             core,
             event: Some(event),
-            started: Instant::now(),
+            started: from_now(),
             outcome: "cancelled",
             status: 0,
             bytes_out: 0,
+            first_byte: None,
         }
+    }
+
+    /// Notes that the server's answer begins.
+    pub(super) fn answered(&mut self) {
+        self.first_byte.get_or_insert_with(|| self.started.elapsed());
     }
 }
 
@@ -58,8 +76,8 @@ impl Drop for Record {
             detail.insert("outcome".to_owned(), self.outcome.into());
             detail.insert("status".to_owned(), self.status.into());
             detail.insert("bytes_out".to_owned(), self.bytes_out.into());
-            let took = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            detail.insert("duration_us".to_owned(), took.into());
+            detail.extend(self.first_byte.map(|span| ("upstream_us".to_owned(), micros(span).into())));
+            detail.insert("duration_us".to_owned(), micros(self.started.elapsed()).into());
         }
         gateway::note_end(&self.core, event);
     }

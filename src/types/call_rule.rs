@@ -263,7 +263,7 @@ fn is_scalar(value: &Value) -> bool {
 }
 
 /// What is at a path; `*` stands for every member of an object or list.
-fn collect<'a>(value: &'a Value, path: &[String], found: &mut Vec<&'a Value>) {
+pub(super) fn collect<'a>(value: &'a Value, path: &[String], found: &mut Vec<&'a Value>) {
     let Some((first, rest)) = path.split_first() else {
         found.push(value);
         return;

@@ -21,6 +21,7 @@ pub mod id;
 pub mod identity;
 pub mod inactivity;
 pub mod issuer;
+pub mod kept_argument;
 pub mod key;
 pub mod mail;
 pub mod mention;

@@ -420,6 +420,8 @@ fixed! {
     MAX_LISTED_CLIENTS: usize = 500;
     /// Limits of one server behind the gateway, at most.
     MAX_CALL_LIMITS: usize = 50;
+    /// Arguments of calls at one server that stand in the audit log as they are, at most.
+    MAX_KEPT_ARGUMENTS: usize = 50;
     /// Origins whose pages may call one server behind the gateway, at most.
     MAX_PAGE_ORIGINS: usize = 50;
     /// How far back the console tries the rule of a detector.

@@ -9,6 +9,7 @@ use super::call_limit::{CallLimit, Most, Whose};
 use super::certificate::ClientCertificateRule;
 use super::client::{Client, ClientKind};
 use super::id::ResourceId;
+use super::kept_argument::KeptArgument;
 use super::key::SigningAlg;
 use super::page_origin::PageOrigin;
 use super::resource_uri::ResourceUri;
@@ -166,6 +167,9 @@ pub struct GatewayRule {
     /// How much may go through, beyond the two limits above.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<CallLimit>,
+    /// Which arguments stand in the audit log as they are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept_arguments: Vec<KeptArgument>,
 }
 
 impl GatewayRule {

@@ -4,6 +4,7 @@ mod certificates;
 mod limits;
 mod lists;
 mod pages;
+mod records;
 mod rules;
 mod stdio;
 

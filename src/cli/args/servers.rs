@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::types::call_limit::CallLimit;
 use crate::types::duration;
+use crate::types::kept_argument::KeptArgument;
 use crate::types::key::SigningAlg;
 use crate::types::page_origin::PageOrigin;
 use crate::types::resource::PassKind;
@@ -128,6 +129,13 @@ pub(in crate::cli) struct ResourceChangeArgs {
     /// At the gateway: none of these limits.
     #[arg(long, group = "change", conflicts_with = "limit")]
     pub(in crate::cli) no_limits: bool,
+    /// At the gateway: an argument of calls that stands in the audit log as it is, such as 'amount tool transfer'; of all others
+    /// it holds a keyed digest. May be repeated, and takes the place of the old ones.
+    #[arg(long, value_name = "ARGUMENT", value_parser = KeptArgument::parse, group = "change")]
+    pub(in crate::cli) keep_argument: Vec<KeptArgument>,
+    /// At the gateway: keep a keyed digest of every argument.
+    #[arg(long, group = "change", conflicts_with = "keep_argument")]
+    pub(in crate::cli) no_kept_arguments: bool,
     /// At the gateway: let pages of this origin call, such as https://app.example; may be repeated, and takes the place of the
     /// old ones. The issuer's own pages always may.
     #[arg(long, value_name = "ORIGIN", value_parser = PageOrigin::parse, group = "change")]

@@ -225,6 +225,10 @@ struct GatewaySettings {
     /// `bytes N/SPAN`, and maybe `tool NAME`, such as `person calls 5/1d tool wipe`. Takes the place of the old ones.
     #[schemars(length(max = 50))]
     limits: Option<Vec<String>>,
+    /// Which arguments stand in the audit log as they are: a path of members, and maybe `tool NAME`, such as
+    /// `amount tool transfer`. Takes the place of the old ones.
+    #[schemars(length(max = 50))]
+    kept_arguments: Option<Vec<String>>,
 }
 
 /// Client certificates: those that are named, and those that an authority has signed.
@@ -383,6 +387,7 @@ fn at_the_gateway(wanted: GatewaySettings, now: Timestamp) -> Result<GatewayChan
         calls_a_minute: wanted.calls_a_minute.map(|most| Some(most).filter(|most| *most > 0)),
         bytes_an_hour: wanted.bytes_an_hour.map(|most| Some(most).filter(|most| *most > 0)),
         client_certificate,
+        kept_arguments: wanted.kept_arguments.as_deref().map(resources::kept_arguments).transpose()?,
         limits: wanted.limits.as_deref().map(resources::limits).transpose()?,
         origins: wanted.origins.as_deref().map(resources::origins).transpose()?,
     })

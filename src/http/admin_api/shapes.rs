@@ -219,6 +219,8 @@ pub struct GatewayShown {
     origins: Vec<String>,
     /// How much may go through beyond that, such as `everybody at-once 20`.
     limits: Vec<String>,
+    /// Which arguments stand in the audit log as they are, such as `amount tool transfer`.
+    kept_arguments: Vec<String>,
 }
 
 /// Client certificates: those that are named, and those that an authority has signed.
@@ -275,6 +277,7 @@ impl GatewayShown {
             client_certificate: CertificatesShown::of(&rule.client_certificate),
             origins: rule.origins.iter().map(ToString::to_string).collect(),
             limits: rule.limits.iter().map(ToString::to_string).collect(),
+            kept_arguments: rule.kept_arguments.iter().map(ToString::to_string).collect(),
         }
     }
 }
