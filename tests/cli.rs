@@ -495,6 +495,19 @@ fn certificates_are_kept(house: &House) {
     assert_eq!(set("--no-client-cert").json()["gateway"]["client_certificate"], Value::Null);
 }
 
+fn policies_are_set(house: &House, uri: &str) {
+    let all = "permit(principal, action, resource);";
+    assert_eq!(house.run_with("policy cedar check - --json", all).json()["fine"], true);
+    let bad = house.run_with("policy cedar check -", "permit(principal, action);");
+    assert_eq!(bad.code, 2);
+    assert!(bad.stderr.contains("line 1"), "{}", bad.stderr);
+    assert_eq!(house.run_with(&format!("policy cedar set {uri} - --json"), all).json()["set"], true);
+    assert_eq!(house.run(&format!("policy cedar show {uri} --json")).json()["policies"], all);
+    assert_eq!(house.run(&format!("policy cedar show {uri}")).stdout.trim(), all);
+    assert_eq!(house.run(&format!("policy cedar remove {uri} --json")).json()["removed"], true);
+    assert_eq!(house.run(&format!("policy cedar remove {uri} --json")).json()["removed"], false);
+}
+
 #[test]
 fn the_gateway_is_managed() {
     let house = House::new();
@@ -516,6 +529,7 @@ fn the_gateway_is_managed() {
     assert_eq!(house.run(&format!("upstream set {uri}")).code, 2, "one of the kinds has to be named");
     assert_eq!(house.run(&format!("upstream clear {uri} --json")).json()["cleared"], true);
     certificates_are_kept(&house);
+    policies_are_set(&house, uri);
     assert_eq!(house.run(&format!("tool list {uri} --json")).json().as_array().unwrap().len(), 0);
     assert_eq!(house.run(&format!("tool approve {uri} never --class read")).code, 1);
     assert_eq!(house.run(&format!("tool approve {uri} x --class harmless")).code, 2);

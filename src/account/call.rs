@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::cedar::{Policies, Refusal};
 use crate::types::call_rule::{CallRule, Effect, Subject};
 use crate::types::callers::CallerFacts;
 use crate::types::id::CallRuleId;
@@ -77,6 +78,8 @@ pub enum Verdict {
     Denied(CallRuleId, String),
     /// A rule wants somebody to allow this very call first, of this class, for this reason.
     NeedsApproval(CallRuleId, String, ToolClass),
+    /// The server's policies in Cedar refuse it.
+    NotPermitted(Refusal),
     /// The caller's token is for other tools only.
     NotForThisToken,
     /// No such method goes through.
@@ -96,6 +99,7 @@ impl Verdict {
             Self::Blocked => "tool_blocked",
             Self::Denied(..) => "rule",
             Self::NeedsApproval(..) => "approval_required",
+            Self::NotPermitted(_) => "cedar",
             Self::NotForThisToken => "token_for_other_tools",
             Self::UnknownMethod => "method_unknown",
         }
@@ -111,11 +115,28 @@ pub struct Known<'a> {
     pub rules: &'a [CallRule],
     /// The tool that is asked for, as it is pinned.
     pub tool: Option<&'a Tool>,
+    /// Its policies in Cedar.
+    pub cedar: Cedar<'a>,
+    /// The server, by its URI.
+    pub server: &'a str,
+}
+
+/// What a server has of policies in Cedar.
+#[derive(Clone, Copy, Debug)]
+pub enum Cedar<'a> {
+    /// None: they take nothing away.
+    None,
+    /// These.
+    Set(&'a Policies),
+    /// Some that cannot be read: nothing goes through.
+    Broken,
 }
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
+    /// The person's id, or the machine's.
+    pub sub: &'a str,
     /// What their token allows.
     pub held: &'a ScopeSet,
     /// Who they are, as far as a rule asks.
@@ -140,12 +161,21 @@ pub fn decide(ask: Ask<'_>, by: By<'_>, known: Known<'_>, arguments: Option<&Val
             Some(_) => Verdict::Quarantined,
         },
     };
-    match verdict {
-        Verdict::Allowed(class) if ask != Ask::Open => {
-            let rules = known.rules.iter().filter(|rule| rule.callers.covers(&by.facts));
-            by_rules(ask, class, rules, arguments)
+    let Verdict::Allowed(class) = verdict else { return verdict };
+    if ask == Ask::Open {
+        return verdict;
+    }
+    let rules = known.rules.iter().filter(|rule| rule.callers.covers(&by.facts));
+    match by_rules(ask, class, rules, arguments) {
+        left @ (Verdict::Allowed(_) | Verdict::NeedsApproval(..)) => {
+            let permitted = match known.cedar {
+                Cedar::None => Ok(()),
+                Cedar::Set(policies) => policies.decide((ask, class), &by, known.server, arguments),
+                Cedar::Broken => Err(Refusal::Broken),
+            };
+            permitted.map_or_else(Verdict::NotPermitted, |()| left)
         }
-        other => other,
+        refused => refused,
     }
 }
 
@@ -243,12 +273,20 @@ mod tests {
         }
     }
 
+    fn known<'a>(scopes: &'a [ResourceScope], rules: &'a [CallRule], tool: Option<&'a Tool>) -> Known<'a> {
+        Known { scopes, rules, tool, cedar: Cedar::None, server: "https://mcp.example" }
+    }
+
     fn by(held: &ScopeSet) -> By<'_> {
-        By { held, facts: CallerFacts { kind: PassKind::App, client: "app", standing: None } }
+        By {
+            sub: "somebody",
+            held,
+            facts: CallerFacts { kind: PassKind::App, client: "app", standing: None },
+        }
     }
 
     fn judged(ask: Ask<'_>, held: &ScopeSet, arguments: Option<&Value>) -> Verdict {
-        decide(ask, by(held), Known { scopes: &scopes(), rules: &[], tool: None }, arguments)
+        decide(ask, by(held), known(&scopes(), &[], None), arguments)
     }
 
     fn rule(effect: Effect, subject: Subject, conditions: &[&str]) -> CallRule {
@@ -272,7 +310,7 @@ mod tests {
         let write = tool(ToolState::Approved, Some(ToolClass::Write));
         let big = json!({"amount": 500});
         let call = |rules: &[CallRule], held: &ScopeSet, arguments: Option<&Value>| {
-            let known = Known { scopes: &scopes, rules, tool: Some(&write) };
+            let known = known(&scopes, rules, Some(&write));
             match decide(Ask::Tool("t"), by(held), known, arguments) {
                 Verdict::Denied(..) => "denied",
                 Verdict::NeedsApproval(_, _, ToolClass::Write) => "ask",
@@ -313,7 +351,7 @@ mod tests {
             rule(Effect::Deny, Subject::Method("prompts/get".to_owned()), &["arguments.who = root"]),
         ];
         let allowed = |method, name, uri, arguments: Option<&Value>| {
-            let known = Known { scopes: &scopes, rules: &rules, tool: None };
+            let known = known(&scopes, &rules, None);
             decide(Ask::of(method, name, uri), by(&held), known, arguments)
                 == Verdict::Allowed(ToolClass::Read)
         };
@@ -332,7 +370,7 @@ mod tests {
         let held = ScopeSet::parse("n:read").unwrap();
         let call = |state, class| {
             let (scopes, tool) = (scopes(), tool(state, class));
-            decide(Ask::Tool("t"), by(&held), Known { scopes: &scopes, rules: &[], tool: Some(&tool) }, None)
+            decide(Ask::Tool("t"), by(&held), known(&scopes, &[], Some(&tool)), None)
         };
         let (read, write) = (Some(ToolClass::Read), Some(ToolClass::Write));
         assert_eq!(call(ToolState::Approved, read), Verdict::Allowed(ToolClass::Read));

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod call;
+pub mod cedar;
 pub mod consent;
 pub mod cut;
 pub mod detector;

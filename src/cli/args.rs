@@ -25,7 +25,7 @@ pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
 pub(super) use invitations::InviteArgs;
 pub(super) use key::{KeyCommand, RotateMasterArgs};
-pub(super) use policy::{ApprovalCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
+pub(super) use policy::{ApprovalCommand, CedarCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
 pub(super) use servers::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
 use crate::types::duration;
@@ -524,6 +524,10 @@ mod tests {
             "policy add https://r/mcp --ask --reason x",
             "policy list https://r/mcp",
             "policy remove x",
+            "policy cedar set https://r/mcp -",
+            "policy cedar show https://r/mcp",
+            "policy cedar remove https://r/mcp",
+            "policy cedar check f.cedar",
             "policy explain https://r/mcp --user a@example.com --tool t",
             "approval list --all",
             "approval allow x",

@@ -93,7 +93,7 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
         }]);
     }
     let ask = Ask::of(&question.method, question.name.as_deref(), question.target.as_deref());
-    let standing = permission::standing(&resource, &user);
+    let (standing, sub) = (permission::standing(&resource, &user), user.id.to_string());
     let answers = found.into_iter().map(|(grant, app)| {
         let token = view.grant_tokens.values().find(|token| token.grant.id == grant.id);
         let other_tools = match (ask, token.and_then(|token| token.tools.as_ref())) {
@@ -109,7 +109,8 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
                 let kind = if token.is_some() { PassKind::GrantToken } else { PassKind::App };
                 let client = grant.client_id.as_str();
                 let facts = CallerFacts { kind, client, standing: Some(&standing) };
-                decide(ask, By { held: &grant.scopes, facts }, route.known(ask), Some(&question.arguments))
+                let by = By { sub: &sub, held: &grant.scopes, facts };
+                decide(ask, by, route.known(ask), Some(&question.arguments))
             };
             (matches!(verdict, Verdict::Allowed(_)), verdict.rule(), words(&verdict))
         };
@@ -154,6 +155,7 @@ pub fn words(verdict: &Verdict) -> String {
         Verdict::NeedsApproval(id, reason, _) => {
             format!("The rule {id} holds it back until an administrator allows this very call: {reason}")
         }
+        Verdict::NotPermitted(why) => why.words(),
         Verdict::NotForThisToken => "The grant token is for other tools.".to_owned(),
         Verdict::UnknownMethod => "The gateway does not let this method through.".to_owned(),
     }

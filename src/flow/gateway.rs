@@ -21,14 +21,15 @@ use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests};
 use super::upstream_tls::Tls;
 pub use crate::account::call::{Ask, Verdict};
-use crate::account::call::{By, Known, decide};
+use crate::account::call::{By, Cedar, Known, decide};
+use crate::account::cedar::Policies;
 use crate::account::cut::Hold;
 use crate::account::permission;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream::Upstream;
 use crate::storage::gateway::{self as rows, SealedCredential};
 use crate::storage::upstream_tls::{self, SealedTls};
-use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants, users};
+use crate::storage::{StoreError, Tx, audit, call_rules, cedar, connections, grants, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_limit::CallLimit;
 use crate::types::call_rule::CallRule;
@@ -53,6 +54,8 @@ pub struct Route {
     definitions: HashMap<String, Value>,
     /// Its rules about calls, oldest first.
     pub rules: Vec<CallRule>,
+    /// Its policies in Cedar, or why they cannot be read.
+    cedar: Option<Result<Policies, Vec<String>>>,
     /// How much may go through to it.
     pub(super) limits: Vec<CallLimit>,
     pub(super) credential: Option<SealedCredential>,
@@ -105,7 +108,19 @@ impl Route {
     #[must_use]
     pub fn known(&self, ask: Ask<'_>) -> Known<'_> {
         let tool = if let Ask::Tool(name) = ask { self.tools.get(name) } else { None };
-        Known { scopes: &self.resource.scopes, rules: &self.rules, tool }
+        let cedar = match &self.cedar {
+            None => Cedar::None,
+            Some(Ok(policies)) => Cedar::Set(policies),
+            Some(Err(_)) => Cedar::Broken,
+        };
+        let server = self.resource.uri.as_str();
+        Known { scopes: &self.resource.scopes, rules: &self.rules, tool, cedar, server }
+    }
+
+    /// Whether it has policies in Cedar, and whether they can be read.
+    #[must_use]
+    pub fn policies(&self) -> Option<bool> {
+        self.cedar.as_ref().map(Result::is_ok)
     }
 
     /// What the server is shown: of which kind, and in which header. Never the secret.
@@ -130,6 +145,7 @@ pub(super) struct Behind {
     tls: Vec<SealedTls>,
     ways: Vec<UpstreamAuth>,
     rules: Vec<CallRule>,
+    cedar: Vec<(ResourceId, String)>,
 }
 
 /// Reads it.
@@ -140,6 +156,7 @@ pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Behind, StoreError> {
         tls: upstream_tls::list(tx)?,
         ways: connections::ways(tx)?,
         rules: call_rules::list(tx)?,
+        cedar: cedar::list(tx)?,
     })
 }
 
@@ -147,7 +164,7 @@ pub(super) fn upstream(tx: &mut Tx<'_>) -> Result<Behind, StoreError> {
 #[must_use]
 pub(super) fn routes(
     list: &[Resource],
-    Behind { tools, credentials, tls, ways, rules }: Behind,
+    Behind { tools, credentials, tls, ways, rules, cedar }: Behind,
     before: &HashMap<String, Arc<Route>>,
 ) -> HashMap<String, Arc<Route>> {
     let mut by_server: HashMap<ResourceId, HashMap<String, Tool>> = HashMap::new();
@@ -158,6 +175,7 @@ pub(super) fn routes(
     for rule in rules {
         ruled.entry(rule.resource_id).or_default().push(rule);
     }
+    let mut cedar: HashMap<_, _> = cedar.into_iter().collect();
     let mut ways: HashMap<_, _> = ways.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut tls: HashMap<_, _> = tls.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
@@ -169,9 +187,14 @@ pub(super) fn routes(
             let rules = ruled.remove(&resource.id).unwrap_or_default();
             let slug = resource.slug.clone()?;
             let was = before.get(&slug).and_then(|route| route.tls.as_ref());
+            let cedar = cedar.remove(&resource.id).map(|text| Policies::parse(&text));
+            if let Some(Err(why)) = &cedar {
+                tracing::error!(uri = %resource.uri, ?why, "policies cannot be read: nothing goes through to this server");
+            }
             let route = Route {
-                asks_who: rules.iter().any(|rule| rule.callers.is_about_people()),
-                tells_apart: rules.iter().any(|rule| !rule.callers.is_everybody()),
+                asks_who: cedar.is_some() || rules.iter().any(|rule| rule.callers.is_about_people()),
+                tells_apart: cedar.is_some() || rules.iter().any(|rule| !rule.callers.is_everybody()),
+                cedar,
                 resource: resource.clone(),
                 upstream,
                 definitions: tools.iter().map(|(name, tool)| (name.clone(), read(tool))).collect(),
@@ -423,7 +446,8 @@ pub fn judge(pass: &Pass, route: &Route, ask: Ask<'_>, arguments: Option<&Value>
     }
     let client = pass.claims.client_id.as_str();
     let facts = CallerFacts { kind: pass.kind(), client, standing: pass.standing.as_deref() };
-    decide(ask, By { held: &pass.claims.scope, facts }, route.known(ask), arguments)
+    let by = By { sub: &pass.claims.sub, held: &pass.claims.scope, facts };
+    decide(ask, by, route.known(ask), arguments)
 }
 
 const SESSION: &str = "gateway session";

@@ -10,6 +10,7 @@ pub mod audit_chain;
 pub mod authorize;
 pub mod call_approvals;
 pub mod call_rules;
+pub mod cedar;
 pub mod client_admin;
 pub mod client_certificate;
 pub mod client_credentials;

@@ -10,7 +10,7 @@ use super::upstream_auth;
 use crate::account::permission::permitted;
 use crate::outbound::upstream::Upstream;
 use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, audit, clients, gateway, grants, resources, upstream_tls};
+use crate::storage::{StoreError, audit, cedar, clients, gateway, grants, resources, upstream_tls};
 use crate::types::access_rule::AccessRule;
 use crate::types::admin::ADMIN_API;
 use crate::types::audit::AuditKind;
@@ -452,6 +452,7 @@ pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource,
             resources::remove(tx, id, now)?;
             gateway::remove_credential(tx, id)?;
             upstream_tls::remove(tx, id)?;
+            cedar::remove(tx, id)?;
             audit::append(tx, &event)
         })
         .await?;

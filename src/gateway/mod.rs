@@ -310,6 +310,10 @@ impl Arrived {
                 let text = format!("A rule of this gateway refuses the call: {reason}");
                 answer::rpc(ok, &message.id, code::REFUSED, &text, verdict.rule())
             }
+            Verdict::NotPermitted(why) => {
+                let text = format!("The gateway refuses the call. {}", why.words());
+                answer::rpc(ok, &message.id, code::REFUSED, &text, verdict.rule())
+            }
             Verdict::UnknownMethod | Verdict::NeedsApproval(..) | Verdict::Allowed(_) => {
                 let status = if message.is_stateless(version) { StatusCode::NOT_FOUND } else { ok };
                 let text = format!("The gateway does not let {} through.", message.method);

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod audit_chain;
 pub mod call_approvals;
 pub mod call_rules;
+pub mod cedar;
 pub mod clients;
 pub mod codes;
 pub mod connections;

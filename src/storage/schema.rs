@@ -458,6 +458,13 @@ diesel::table! {
     }
 }
 diesel::table! {
+    cedar_policies (resource_id) {
+        resource_id -> Text,
+        policies -> Text,
+        changed_at -> BigInt,
+    }
+}
+diesel::table! {
     upstream_tls (resource_id) {
         resource_id -> Text,
         about -> Text,

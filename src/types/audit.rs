@@ -227,6 +227,10 @@ events! {
     CallApprovalRefused = "call_approval.refused",
     /// A call that was allowed is about to be forwarded; it cannot be made a second time.
     CallApprovalUsed = "call_approval.used",
+    /// The policies in Cedar of a server behind the gateway were set.
+    CedarPoliciesSet = "cedar_policies.set",
+    /// They were removed.
+    CedarPoliciesRemoved = "cedar_policies.removed",
     /// What the gateway shows to a server behind it was set.
     UpstreamCredentialSet = "upstream_credential.set",
     /// It was cleared.

@@ -7,6 +7,7 @@ mod apps;
 mod audit;
 mod call_rules;
 mod calls;
+mod cedar;
 mod cuts;
 mod export;
 mod invitations;

@@ -1,5 +1,6 @@
 //! `/mcp/{slug}`: who comes through, what of it, and what comes back.
 
+mod cedar;
 mod certificates;
 mod limits;
 mod lists;

@@ -4,6 +4,7 @@
 mod alerts;
 mod audit;
 mod calls;
+mod cedar;
 mod clients;
 mod connections;
 mod cuts;
@@ -57,6 +58,7 @@ pub fn operations() -> impl Iterator<Item = &'static Operation> {
         gateway::OPERATIONS,
         upstream_tls::OPERATIONS,
         calls::OPERATIONS,
+        cedar::OPERATIONS,
         grants::OPERATIONS,
         sessions::OPERATIONS,
         connections::OPERATIONS,

@@ -37,6 +37,8 @@ pub struct Input {
 pub enum Entry {
     /// One line, and whether it must not be empty.
     Line(String, bool),
+    /// A text of several lines.
+    Text(String),
     /// A secret, which is never shown again, and whether it must not be empty.
     Secret(bool),
     /// One of these: value, words, and whether it is the present one.
