@@ -7,6 +7,8 @@ use crate::types::policy::{MAX_CONTINUE, MAX_PARAMETER, MAX_PARAMETERS, MAX_RESO
 const MANY: &str = "resource";
 /// Our own parameter that carries a whole request past the sign-in page.
 const CONTINUE: &str = "continue";
+/// Our own parameter that is a text of several lines, as a form sends it.
+const LINES: &str = "policies";
 
 /// Decoded parameters. A repeated one is never silently merged: looking at it is an error.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +39,8 @@ impl Params {
                     return Err(Reason::MalformedRequest("a parameter is too long"));
                 }
                 let bad = |c: char| c == '\u{fffd}' || c.is_control();
-                if name.chars().any(bad) || value.chars().any(bad) {
+                let breaks = |c: char| name == LINES && matches!(c, '\r' | '\n' | '\t');
+                if name.chars().any(bad) || value.chars().any(|c| bad(c) && !breaks(c)) {
                     return Err(Reason::MalformedRequest(
                         "a parameter has a control character or is not UTF-8",
                     ));
@@ -151,6 +154,15 @@ mod tests {
         let params = Params::parse(&[b"resource=a&resource=b"]).unwrap();
         assert!(params.no_repeats().is_ok());
         assert_eq!(params.resources().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn only_a_text_of_ours_has_several_lines() {
+        let text = Params::parse(&[b"policies=a%0D%0Ab%09c"]).unwrap();
+        assert_eq!(text.value("policies").unwrap(), Some("a\r\nb\tc"));
+        assert!(Params::parse(&[b"policies=a%00"]).is_err());
+        assert!(Params::parse(&[b"state=a%0Ab"]).is_err());
+        assert!(Params::parse(&[b"policies%0A=a"]).is_err());
     }
 
     #[test]
