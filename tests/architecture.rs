@@ -58,10 +58,11 @@ const IMPURE_NAMES: [&str; 14] = [
 const IMPURE_PATHS: [&str; 5] = ["std::fs", "std::env", "std::net::TcpStream", "std::process", "std::thread"];
 
 /// A crate that one room alone may name.
-const KEPT_IN: [(&str, &[&str]); 3] = [
+const KEPT_IN: [(&str, &[&str]); 4] = [
     ("storage", &["diesel", "diesel_migrations", "libsqlite3_sys", "pq_sys"]),
     ("crypto", &["josekit"]),
     ("outbound", &["reqwest", "lettre"]),
+    ("account", &["cedar_policy"]),
 ];
 
 /// How a route could be made without the route table's own function, which demands to know how it knows its caller.

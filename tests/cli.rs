@@ -403,6 +403,7 @@ fn papers_are_printed_without_any_configuration() {
         ("completions zsh", "#compdef postern"),
         ("man", ".TH postern 1"),
         ("docs config", "| `tokens.access_token_ttl` | `POSTERN_TOKENS__ACCESS_TOKEN_TTL` | `5m` |"),
+        ("policy cedar schema", "entity Tool in [Server]"),
         ("--version", "postern 0."),
     ] {
         let ended = Ended::of(line, house.command(line).env("POSTERN_NONSENSE", "x").output().unwrap());
@@ -455,6 +456,24 @@ fn a_clients_configuration_is_moved_behind_the_gateway() {
     assert_eq!(house.run("import missing.json").code, 1);
 }
 
+fn policies_are_kept(house: &House) {
+    let uri = "http://127.0.0.1:8080/mcp/notes";
+    let good = "@id(\"all\")\npermit(principal,\taction, resource);\nforbid(principal, action, resource == Tool::\"x\");\n";
+    house.run(&format!("policy cedar show {uri}")).refused(1, "has no Cedar policies");
+    let bad = "permit(principal, action, resource);\npermit(principal in Team::\"x\", action, resource);";
+    for line in ["policy cedar check -".to_owned(), format!("policy cedar set {uri} -")] {
+        house.run_with(&line, bad).refused(2, "line 2, column 21");
+    }
+    assert_eq!(house.run_with("policy cedar check - --json", good).json()["policies"], 2);
+    let set = house.run_with(&format!("policy cedar set {uri} - --json"), good).json();
+    assert!(set["warnings"][0].as_str().unwrap().contains("no tool \"x\""), "{set}");
+    assert_eq!(house.run(&format!("policy cedar show {uri}")).stdout, good);
+    let shown = house.run(&format!("policy cedar show {uri} --json")).json();
+    assert_eq!((&shown["policies"], &shown["digest"]), (&Value::from(good), &set["digest"]));
+    assert_eq!(house.run(&format!("policy cedar remove {uri} --json")).json()["digest"], set["digest"]);
+    house.run("policy cedar check no-such-file").refused(2, "cannot read no-such-file");
+}
+
 fn certificates_are_kept(house: &House) {
     let ca = certificates::Made::authority("Ledger");
     let own = ca.client("gateway");
@@ -495,19 +514,6 @@ fn certificates_are_kept(house: &House) {
     assert_eq!(set("--no-client-cert").json()["gateway"]["client_certificate"], Value::Null);
 }
 
-fn policies_are_set(house: &House, uri: &str) {
-    let all = "permit(principal, action, resource);";
-    assert_eq!(house.run_with("policy cedar check - --json", all).json()["fine"], true);
-    let bad = house.run_with("policy cedar check -", "permit(principal, action);");
-    assert_eq!(bad.code, 2);
-    assert!(bad.stderr.contains("line 1"), "{}", bad.stderr);
-    assert_eq!(house.run_with(&format!("policy cedar set {uri} - --json"), all).json()["set"], true);
-    assert_eq!(house.run(&format!("policy cedar show {uri} --json")).json()["policies"], all);
-    assert_eq!(house.run(&format!("policy cedar show {uri}")).stdout.trim(), all);
-    assert_eq!(house.run(&format!("policy cedar remove {uri} --json")).json()["removed"], true);
-    assert_eq!(house.run(&format!("policy cedar remove {uri} --json")).json()["removed"], false);
-}
-
 #[test]
 fn the_gateway_is_managed() {
     let house = House::new();
@@ -529,7 +535,7 @@ fn the_gateway_is_managed() {
     assert_eq!(house.run(&format!("upstream set {uri}")).code, 2, "one of the kinds has to be named");
     assert_eq!(house.run(&format!("upstream clear {uri} --json")).json()["cleared"], true);
     certificates_are_kept(&house);
-    policies_are_set(&house, uri);
+    policies_are_kept(&house);
     assert_eq!(house.run(&format!("tool list {uri} --json")).json().as_array().unwrap().len(), 0);
     assert_eq!(house.run(&format!("tool approve {uri} never --class read")).code, 1);
     assert_eq!(house.run(&format!("tool approve {uri} x --class harmless")).code, 2);

@@ -78,8 +78,8 @@ pub enum Verdict {
     Denied(CallRuleId, String),
     /// A rule wants somebody to allow this very call first, of this class, for this reason.
     NeedsApproval(CallRuleId, String, ToolClass),
-    /// The server's policies in Cedar refuse it.
-    NotPermitted(Refusal),
+    /// The server's Cedar policies refuse it.
+    CedarDenied(Refusal),
     /// The caller's token is for other tools only.
     NotForThisToken,
     /// No such method goes through.
@@ -99,9 +99,21 @@ impl Verdict {
             Self::Blocked => "tool_blocked",
             Self::Denied(..) => "rule",
             Self::NeedsApproval(..) => "approval_required",
-            Self::NotPermitted(_) => "cedar",
+            Self::CedarDenied(_) => "cedar",
             Self::NotForThisToken => "token_for_other_tools",
             Self::UnknownMethod => "method_unknown",
+        }
+    }
+
+    /// What else the log is told of a refusal.
+    #[must_use]
+    pub fn particulars(&self) -> Vec<(&'static str, Value)> {
+        match self {
+            Self::Denied(rule, _) => vec![("rule_id", rule.to_string().into())],
+            Self::CedarDenied(refusal) => {
+                vec![("because", refusal.name().into()), ("policies", refusal.policies().into())]
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -113,30 +125,15 @@ pub struct Known<'a> {
     pub scopes: &'a [ResourceScope],
     /// Its rules about calls.
     pub rules: &'a [CallRule],
+    /// Its Cedar policies, where it has any.
+    pub cedar: Option<&'a Policies>,
     /// The tool that is asked for, as it is pinned.
     pub tool: Option<&'a Tool>,
-    /// Its policies in Cedar.
-    pub cedar: Cedar<'a>,
-    /// The server, by its URI.
-    pub server: &'a str,
-}
-
-/// What a server has of policies in Cedar.
-#[derive(Clone, Copy, Debug)]
-pub enum Cedar<'a> {
-    /// None: they take nothing away.
-    None,
-    /// These.
-    Set(&'a Policies),
-    /// Some that cannot be read: nothing goes through.
-    Broken,
 }
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct By<'a> {
-    /// The person's id, or the machine's.
-    pub sub: &'a str,
     /// What their token allows.
     pub held: &'a ScopeSet,
     /// Who they are, as far as a rule asks.
@@ -161,21 +158,29 @@ pub fn decide(ask: Ask<'_>, by: By<'_>, known: Known<'_>, arguments: Option<&Val
             Some(_) => Verdict::Quarantined,
         },
     };
-    let Verdict::Allowed(class) = verdict else { return verdict };
-    if ask == Ask::Open {
-        return verdict;
-    }
-    let rules = known.rules.iter().filter(|rule| rule.callers.covers(&by.facts));
-    match by_rules(ask, class, rules, arguments) {
-        left @ (Verdict::Allowed(_) | Verdict::NeedsApproval(..)) => {
-            let permitted = match known.cedar {
-                Cedar::None => Ok(()),
-                Cedar::Set(policies) => policies.decide((ask, class), &by, known.server, arguments),
-                Cedar::Broken => Err(Refusal::Broken),
-            };
-            permitted.map_or_else(Verdict::NotPermitted, |()| left)
+    match verdict {
+        Verdict::Allowed(class) if ask != Ask::Open => {
+            let rules = known.rules.iter().filter(|rule| rule.callers.covers(&by.facts));
+            by_policies(ask, by.facts, known.cedar, arguments, by_rules(ask, class, rules, arguments))
         }
-        refused => refused,
+        other => other,
+    }
+}
+
+/// What the server's Cedar policies leave of a call that everything else lets through, now or once somebody allows it.
+fn by_policies(
+    ask: Ask<'_>,
+    facts: CallerFacts<'_>,
+    policies: Option<&Policies>,
+    arguments: Option<&Value>,
+    verdict: Verdict,
+) -> Verdict {
+    match (&verdict, policies) {
+        (Verdict::Allowed(class) | Verdict::NeedsApproval(_, _, class), Some(policies)) => {
+            let judged = policies.judge(ask, *class, facts, arguments);
+            judged.map_or_else(Verdict::CedarDenied, |_| verdict)
+        }
+        _ => verdict,
     }
 }
 
@@ -273,20 +278,12 @@ mod tests {
         }
     }
 
-    fn known<'a>(scopes: &'a [ResourceScope], rules: &'a [CallRule], tool: Option<&'a Tool>) -> Known<'a> {
-        Known { scopes, rules, tool, cedar: Cedar::None, server: "https://mcp.example" }
-    }
-
     fn by(held: &ScopeSet) -> By<'_> {
-        By {
-            sub: "somebody",
-            held,
-            facts: CallerFacts { kind: PassKind::App, client: "app", standing: None },
-        }
+        By { held, facts: CallerFacts { kind: PassKind::App, client: "app", standing: None } }
     }
 
     fn judged(ask: Ask<'_>, held: &ScopeSet, arguments: Option<&Value>) -> Verdict {
-        decide(ask, by(held), known(&scopes(), &[], None), arguments)
+        decide(ask, by(held), Known { scopes: &scopes(), rules: &[], cedar: None, tool: None }, arguments)
     }
 
     fn rule(effect: Effect, subject: Subject, conditions: &[&str]) -> CallRule {
@@ -310,7 +307,7 @@ mod tests {
         let write = tool(ToolState::Approved, Some(ToolClass::Write));
         let big = json!({"amount": 500});
         let call = |rules: &[CallRule], held: &ScopeSet, arguments: Option<&Value>| {
-            let known = known(&scopes, rules, Some(&write));
+            let known = Known { scopes: &scopes, rules, cedar: None, tool: Some(&write) };
             match decide(Ask::Tool("t"), by(held), known, arguments) {
                 Verdict::Denied(..) => "denied",
                 Verdict::NeedsApproval(_, _, ToolClass::Write) => "ask",
@@ -351,7 +348,7 @@ mod tests {
             rule(Effect::Deny, Subject::Method("prompts/get".to_owned()), &["arguments.who = root"]),
         ];
         let allowed = |method, name, uri, arguments: Option<&Value>| {
-            let known = known(&scopes, &rules, None);
+            let known = Known { scopes: &scopes, rules: &rules, cedar: None, tool: None };
             decide(Ask::of(method, name, uri), by(&held), known, arguments)
                 == Verdict::Allowed(ToolClass::Read)
         };
@@ -370,7 +367,12 @@ mod tests {
         let held = ScopeSet::parse("n:read").unwrap();
         let call = |state, class| {
             let (scopes, tool) = (scopes(), tool(state, class));
-            decide(Ask::Tool("t"), by(&held), known(&scopes, &[], Some(&tool)), None)
+            decide(
+                Ask::Tool("t"),
+                by(&held),
+                Known { scopes: &scopes, rules: &[], cedar: None, tool: Some(&tool) },
+                None,
+            )
         };
         let (read, write) = (Some(ToolClass::Read), Some(ToolClass::Write));
         assert_eq!(call(ToolState::Approved, read), Verdict::Allowed(ToolClass::Read));

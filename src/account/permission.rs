@@ -51,6 +51,8 @@ fn held<'a>(resource: &'a Resource, user: &User) -> impl Iterator<Item = (&'a Ho
 #[must_use]
 pub fn standing(resource: &Resource, user: &User) -> Standing {
     Standing {
+        id: user.id,
+        email: user.email.clone(),
         groups: user.groups.clone(),
         roles: held(resource, user).map(|(holder, _)| holder.role.clone()).collect(),
         console: user.role,

@@ -1,6 +1,7 @@
 //! Every command and option, once: parsing, help, shell completions and the manual all come from here.
 
 mod audit;
+mod cedar;
 mod endpoints;
 mod gateway;
 mod guard;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
+pub(super) use cedar::CedarCommand;
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
 pub(super) use gateway::{GrantTokenArgs, ImportArgs, PerPersonArgs, TlsArgs, ToolCommand, UpstreamCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, HookCommand, RoleCommand, RoleHolderArgs, RuleArgs};
@@ -25,7 +27,7 @@ pub(super) use idp::{IdpCommand, NewIdpArgs};
 pub(super) use inactivity::InactivityCommand;
 pub(super) use invitations::InviteArgs;
 pub(super) use key::{KeyCommand, RotateMasterArgs};
-pub(super) use policy::{ApprovalCommand, CedarCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
+pub(super) use policy::{ApprovalCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
 pub(super) use servers::{Limit, NewResourceArgs, ResourceChangeArgs, ResourceCommand};
 
 use crate::types::duration;
@@ -524,11 +526,9 @@ mod tests {
             "policy add https://r/mcp --ask --reason x",
             "policy list https://r/mcp",
             "policy remove x",
-            "policy cedar set https://r/mcp -",
-            "policy cedar show https://r/mcp",
-            "policy cedar remove https://r/mcp",
-            "policy cedar check f.cedar",
             "policy explain https://r/mcp --user a@example.com --tool t",
+            "policy cedar set https://r/mcp -",
+            "policy cedar check bank.cedar",
             "approval list --all",
             "approval allow x",
             "approval refuse x",
@@ -583,6 +583,7 @@ mod tests {
             "policy add https://r/mcp --deny --ask --reason x",
             "policy add https://r/mcp --reason x",
             "policy explain https://r/mcp --user a@example.com --tool t --arguments 5",
+            "policy cedar set https://r/mcp",
             "resource set https://r/mcp --calls-per-minute 0",
             "audit verify now",
             "key rotate-master",

@@ -5,6 +5,7 @@ mod alerts;
 mod args;
 mod audit;
 mod audit_export;
+mod cedar;
 mod clients;
 mod cuts;
 mod endpoints;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 
-use self::args::{AuditCommand, Cli, Command};
+use self::args::{AuditCommand, Cli, Command, PolicyCommand};
 use self::output::{CliError, Said};
 use crate::config::{Config, LogFormat};
 use crate::flow::core::Core;
@@ -76,6 +77,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Audit(AuditCommand::VerifyEvidence { file, keys }) => {
             Some(evidence::verify(file, keys.as_deref()))
         }
+        Command::Policy(PolicyCommand::Cedar(command)) => cedar::without_database(command),
         _ => None,
     };
     if let Some(said) = papers {

@@ -157,7 +157,7 @@ fn shown(value: &Value) -> String {
 
 /// Names come from strangers: nothing in them may drive the terminal.
 fn harmless(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

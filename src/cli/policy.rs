@@ -1,15 +1,11 @@
 //! `postern policy` and `postern approval`.
 
-use std::path::Path;
-
 use serde_json::{Value, json};
 
-use super::args::{ApprovalCommand, CedarCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
+use super::args::{ApprovalCommand, ExplainArgs, NewRuleArgs, PolicyCommand};
 use super::output::{CliError, Said, moment};
-use super::people::read_text;
 use crate::flow::call_approvals::{self, Shown};
 use crate::flow::call_rules::{self, NewRule};
-use crate::flow::cedar::{self, MAX_CEDAR};
 use crate::flow::core::{Caller, Core};
 use crate::flow::explain::{self, Question};
 use crate::types::call_rule::{CallRule, Condition, Effect, Subject};
@@ -35,53 +31,9 @@ pub(super) async fn policy(core: &Core, command: PolicyCommand) -> Result<Said, 
             let gone = call_rules::remove(core, &caller, &id, None).await?;
             Ok(Said::thing(rule(&gone)))
         }
-        PolicyCommand::Cedar(command) => cedar(core, &caller, command).await,
+        PolicyCommand::Cedar(command) => super::cedar::run(core, command).await,
         PolicyCommand::Explain(args) => explained(core, args).await,
     }
-}
-
-async fn cedar(core: &Core, caller: &Caller, command: CedarCommand) -> Result<Said, CliError> {
-    match command {
-        CedarCommand::Set { uri, file } => {
-            let resource = cedar::set(core, caller, &uri, written(&file)?).await?;
-            let line = format!("What reaches {} has to be permitted by these policies, too.", resource.name);
-            Ok(Said::new(json!({ "uri": resource.uri.as_str(), "set": true }), vec![line]))
-        }
-        CedarCommand::Show { uri } => {
-            let Some(found) = cedar::find(core, &uri).await? else {
-                let json = json!({ "uri": uri, "policies": null });
-                return Ok(Said::new(json, vec!["it has none".to_owned()]));
-            };
-            let mut lines: Vec<String> = found.text.lines().map(str::to_owned).collect();
-            if found.is_broken {
-                lines.push("// They cannot be read by this version: nothing goes through.".to_owned());
-            }
-            let json = json!({
-                "uri": uri,
-                "policies": found.text,
-                "changed_at": moment(Some(found.changed_at)),
-                "broken": found.is_broken,
-            });
-            Ok(Said::new(json, lines))
-        }
-        CedarCommand::Remove { uri } => {
-            let was = cedar::remove(core, caller, &uri).await?;
-            let line = if was { "removed; everything else decides alone" } else { "there were none" };
-            Ok(Said::new(json!({ "uri": uri, "removed": was }), vec![line.to_owned()]))
-        }
-        CedarCommand::Check { file } => {
-            cedar::check(&written(&file)?)?;
-            Ok(Said::new(json!({ "fine": true }), vec!["nothing is wrong with them".to_owned()]))
-        }
-    }
-}
-
-/// The text of a file, or of standard input.
-fn written(file: &Path) -> Result<String, CliError> {
-    if file == Path::new("-") {
-        return Ok(read_text("the policies", MAX_CEDAR)?.expose().clone());
-    }
-    std::fs::read_to_string(file).map_err(|error| CliError::Usage(format!("{}: {error}", file.display())))
 }
 
 fn new(args: NewRuleArgs) -> Result<NewRule, CliError> {
@@ -128,6 +80,7 @@ async fn explained(core: &Core, args: ExplainArgs) -> Result<Said, CliError> {
             "scopes": answer.scopes.to_string(),
             "goes_through": answer.goes,
             "rule": answer.rule,
+            "policies": answer.policies,
             "why": answer.why,
         })
     });

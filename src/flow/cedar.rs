@@ -1,92 +1,170 @@
-//! Policies in Cedar about calls to a server behind the gateway, as administrators set them.
+//! Cedar policies about calls to servers behind the gateway, as administrators set them.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::audit_chain::hex;
 use super::core::{Caller, Core};
 use super::live;
 use super::people::OrderError;
 use super::resources;
-pub use crate::account::cedar::MAX_CEDAR;
-use crate::account::cedar::Policies;
-use crate::storage::{audit, cedar};
+pub use crate::account::cedar::SCHEMA;
+use crate::account::cedar::{Checked, Names, Policies, check as checked};
+use crate::storage::cedar::{self as rows, StoredCedar};
+use crate::storage::{audit, resources as servers};
 use crate::types::audit::AuditKind;
 use crate::types::resource::Resource;
 use crate::types::time::Timestamp;
-use crate::types::token::TokenDigest;
 
-/// Policies as they were written, and since when they hold.
+/// The policies of a server.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Written {
-    /// The text.
-    pub text: String,
+pub struct Shown {
+    /// As they were written.
+    pub policies: String,
+    /// Their SHA-256 digest in hexadecimal, by which the log names them.
+    pub digest: String,
     /// Since when.
-    pub changed_at: Timestamp,
-    /// Whether they cannot be read, so that nothing goes through.
-    pub is_broken: bool,
+    pub set_at: Timestamp,
+    /// Who set them, where that was a person.
+    pub set_by: Option<String>,
+    /// What keeps them from being read, if anything does; then every call is refused.
+    pub problem: Option<String>,
 }
 
-/// Reads a set without keeping it.
-///
-/// # Errors
-/// [`OrderError::Bad`], with everything that is wrong with it.
-pub fn check(text: &str) -> Result<(), OrderError> {
-    Policies::parse(text).map(drop).map_err(|why| OrderError::Bad(why.join("\n")))
+impl Shown {
+    fn of(stored: StoredCedar) -> Self {
+        let read = Policies::stored("", stored.policies);
+        Self {
+            digest: digest(read.text()),
+            problem: read.problem().map(str::to_owned),
+            policies: read.text().to_owned(),
+            set_at: stored.set_at,
+            set_by: stored.set_by,
+        }
+    }
 }
 
-/// The policies of a server; none where it has none.
-///
-/// # Errors
-/// See [`OrderError`].
-pub async fn find(core: &Core, uri: &str) -> Result<Option<Written>, OrderError> {
-    let id = resources::find(core, uri).await?.id;
-    let found = core.store.read(move |tx| cedar::of(tx, id)).await?;
-    Ok(found.map(|(text, changed_at)| Written {
-        is_broken: Policies::parse(&text).is_err(),
-        text,
-        changed_at,
-    }))
+fn digest(policies: &str) -> String {
+    hex(&Sha256::digest(policies.as_bytes()))
 }
 
-/// Sets the policies of a server; they hold from the next call on, on every node within a second.
+/// Checks policies that are for no server yet.
 ///
 /// # Errors
 /// See [`OrderError`].
-pub async fn set(core: &Core, caller: &Caller, uri: &str, text: String) -> Result<Resource, OrderError> {
-    check(&text)?;
+pub fn check(policies: &str) -> Result<Checked, OrderError> {
+    checked(policies, None).map_err(|problems| OrderError::Bad(problems.join("; ")))
+}
+
+/// What looks like a mistake in the policies of a server, in words.
+#[must_use]
+pub fn warnings(core: &Core, resource: &Resource, policies: &str) -> Vec<String> {
+    let found = checked(policies, Some(names(core, resource).as_names()));
+    found.map_or_else(|problems| problems, |found| found.warnings)
+}
+
+/// The policies of a server.
+///
+/// # Errors
+/// See [`OrderError`]; not found where it has none.
+pub async fn show(core: &Core, uri: &str) -> Result<Shown, OrderError> {
+    let resource = resources::find(core, uri).await?;
+    let found = core.store.read(move |tx| rows::of(tx, resource.id)).await?;
+    found.map(Shown::of).ok_or_else(|| none(uri))
+}
+
+fn none(uri: &str) -> OrderError {
+    OrderError::NotFound(format!("{uri} has no Cedar policies"))
+}
+
+/// Sets the policies of a server, in the place of those before; they hold from the next call on, on every node within a second.
+/// What looks like a mistake, in words.
+///
+/// # Errors
+/// See [`OrderError`].
+pub async fn set(
+    core: &Core,
+    caller: &Caller,
+    uri: &str,
+    policies: String,
+) -> Result<(Shown, Vec<String>), OrderError> {
     let resource = resources::find(core, uri).await?;
     if resource.upstream.is_none() {
         return Err(OrderError::Bad("the server is not behind the gateway: it has no upstream".to_owned()));
     }
-    let (id, now) = (resource.id, core.now());
-    let mut event = core.event(AuditKind::CedarPoliciesSet, caller, now);
-    event.resource_id = Some(id);
-    event.detail = serde_json::json!({ "sha256": TokenDigest::of(&text).hex(), "policies": text });
+    let found = checked(&policies, Some(names(core, &resource).as_names()))
+        .map_err(|problems| OrderError::Bad(problems.join("; ")))?;
+    let now = core.now();
+    let new = StoredCedar { resource_id: resource.id, policies, set_at: now, set_by: caller.by.clone() };
+    let mut event = core.event(AuditKind::CedarSet, caller, now);
+    event.resource_id = Some(resource.id);
+    let shown = Shown::of(new.clone());
+    let told = told(&shown, found.count);
     core.store
         .write(move |tx| {
-            cedar::put(tx, id, &text, now)?;
+            servers::hold(tx, new.resource_id)?;
+            let mut event = event.clone();
+            event.detail = told.clone();
+            if let (Some(detail), Some(old)) = (event.detail.as_object_mut(), rows::of(tx, new.resource_id)?)
+            {
+                detail.insert("before".to_owned(), digest(&old.policies).into());
+            }
+            rows::put(tx, &new)?;
             audit::append(tx, &event)
         })
         .await?;
     live::refresh(core).await?;
-    Ok(resource)
+    Ok((shown, found.warnings))
 }
 
-/// Removes the policies of a server; whether there were any.
+fn told(shown: &Shown, count: usize) -> Value {
+    json!({ "digest": shown.digest, "bytes": shown.policies.len(), "policies": count })
+}
+
+/// Removes the policies of a server, so that scopes, classes and rules decide alone.
 ///
 /// # Errors
-/// See [`OrderError`].
-pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<bool, OrderError> {
-    let id = resources::find(core, uri).await?.id;
-    let mut event = core.event(AuditKind::CedarPoliciesRemoved, caller, core.now());
-    event.resource_id = Some(id);
+/// See [`OrderError`]; not found where it has none.
+pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Shown, OrderError> {
+    let resource = resources::find(core, uri).await?;
+    let mut event = core.event(AuditKind::CedarRemoved, caller, core.now());
+    event.resource_id = Some(resource.id);
     let gone = core
         .store
         .write(move |tx| {
-            let gone = cedar::remove(tx, id)?;
-            if gone {
-                audit::append(tx, &event)?;
-            }
-            Ok(gone)
+            let Some(gone) = rows::remove(tx, resource.id)? else { return Ok(None) };
+            let mut event = event.clone();
+            event.detail = json!({ "digest": digest(&gone.policies) });
+            audit::append(tx, &event)?;
+            Ok(Some(gone))
         })
-        .await?;
+        .await?
+        .ok_or_else(|| none(uri))?;
     live::refresh(core).await?;
-    Ok(gone)
+    Ok(Shown::of(gone))
+}
+
+/// Names that a server has.
+struct OwnNames {
+    server: String,
+    roles: BTreeSet<String>,
+    tools: BTreeSet<String>,
+}
+
+impl OwnNames {
+    fn as_names(&self) -> Names<'_> {
+        Names { server: &self.server, roles: &self.roles, tools: &self.tools }
+    }
+}
+
+fn names(core: &Core, resource: &Resource) -> OwnNames {
+    let view = core.live.view();
+    let route = resource.slug.as_ref().and_then(|slug| view.routes.get(slug));
+    OwnNames {
+        server: resource.uri.to_string(),
+        roles: resource.role_names().into_iter().map(ToString::to_string).collect(),
+        tools: route.map(|route| route.tools.keys().cloned().collect()).unwrap_or_default(),
+    }
 }

@@ -7,6 +7,7 @@ use super::hold;
 use super::people::OrderError;
 use super::{people, resources};
 use crate::account::call::{Ask, By, Verdict, decide};
+use crate::account::cedar::Refusal;
 use crate::account::permission;
 use crate::storage::clients;
 use crate::storage::grants::{self, GrantFilter};
@@ -51,6 +52,8 @@ pub struct Answer {
     pub rule: String,
     /// Why, in words.
     pub why: String,
+    /// The Cedar policies that permit it, forbid it or cannot judge it, where they have a say.
+    pub policies: Vec<String>,
 }
 
 /// Answers, once for each approval that the person has there.
@@ -90,29 +93,36 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
             goes: false,
             rule: why.0.to_owned(),
             why: why.1.to_owned(),
+            policies: Vec::new(),
         }]);
     }
     let ask = Ask::of(&question.method, question.name.as_deref(), question.target.as_deref());
-    let (standing, sub) = (permission::standing(&resource, &user), user.id.to_string());
+    let standing = permission::standing(&resource, &user);
     let answers = found.into_iter().map(|(grant, app)| {
         let token = view.grant_tokens.values().find(|token| token.grant.id == grant.id);
         let other_tools = match (ask, token.and_then(|token| token.tools.as_ref())) {
             (Ask::Tool(name), Some(tools)) => !tools.iter().any(|tool| tool == name),
             _ => false,
         };
-        let (goes, rule, why) = if hold::hold_on(&view, &grant, None, now).is_some() {
-            (false, "cut", "Access is cut.".to_owned())
+        let (goes, rule, why, policies) = if hold::hold_on(&view, &grant, None, now).is_some() {
+            (false, "cut", "Access is cut.".to_owned(), Vec::new())
         } else {
+            let kind = if token.is_some() { PassKind::GrantToken } else { PassKind::App };
+            let client = grant.client_id.as_str();
+            let facts = CallerFacts { kind, client, standing: Some(&standing) };
             let verdict = if other_tools {
                 Verdict::NotForThisToken
             } else {
-                let kind = if token.is_some() { PassKind::GrantToken } else { PassKind::App };
-                let client = grant.client_id.as_str();
-                let facts = CallerFacts { kind, client, standing: Some(&standing) };
-                let by = By { sub: &sub, held: &grant.scopes, facts };
-                decide(ask, by, route.known(ask), Some(&question.arguments))
+                decide(ask, By { held: &grant.scopes, facts }, route.known(ask), Some(&question.arguments))
             };
-            (matches!(verdict, Verdict::Allowed(_)), verdict.rule(), words(&verdict))
+            let policies = match (&verdict, &route.cedar) {
+                (Verdict::Allowed(class) | Verdict::NeedsApproval(_, _, class), Some(cedar)) => {
+                    cedar.judge(ask, *class, facts, Some(&question.arguments)).unwrap_or_default()
+                }
+                (Verdict::CedarDenied(refusal), _) => refusal.policies().to_vec(),
+                _ => Vec::new(),
+            };
+            (matches!(verdict, Verdict::Allowed(_)), verdict.rule(), words(&verdict, &policies), policies)
         };
         Answer {
             grant: Some(grant.id),
@@ -122,6 +132,7 @@ pub async fn explain(core: &Core, question: &Question) -> Result<Vec<Answer>, Or
             goes,
             rule: rule.to_owned(),
             why,
+            policies,
         }
     });
     Ok(answers.collect())
@@ -134,12 +145,19 @@ fn at_all(user: &User, nothing: bool) -> Option<(&'static str, &'static str)> {
     nothing.then_some(("no_approval", "The person has allowed no app to use this server."))
 }
 
-/// What a verdict means, and what would change it.
+/// What a verdict means, and what would change it; `policies` are those of Cedar's that had a say.
 #[must_use]
-pub fn words(verdict: &Verdict) -> String {
+fn words(verdict: &Verdict, policies: &[String]) -> String {
     let list = |scopes: &ScopeSet| scopes.to_string().replace(' ', " or ");
     match verdict {
-        Verdict::Allowed(class) => format!("A {} call that the permissions held allow.", class.as_str()),
+        Verdict::Allowed(class) if policies.is_empty() => {
+            format!("A {} call that the permissions held allow.", class.as_str())
+        }
+        Verdict::Allowed(class) => format!(
+            "A {} call that the permissions held allow, and {} permits.",
+            class.as_str(),
+            policies.join(", ")
+        ),
         Verdict::NeedsOneOf(needed) => {
             format!("It needs the permission {}; the app is told to ask the person for it.", list(needed))
         }
@@ -155,7 +173,10 @@ pub fn words(verdict: &Verdict) -> String {
         Verdict::NeedsApproval(id, reason, _) => {
             format!("The rule {id} holds it back until an administrator allows this very call: {reason}")
         }
-        Verdict::NotPermitted(why) => why.words(),
+        Verdict::CedarDenied(refusal @ Refusal::Forbidden(names, Some(_))) => {
+            format!("{refusal} ({})", names.join(", "))
+        }
+        Verdict::CedarDenied(refusal) => refusal.to_string(),
         Verdict::NotForThisToken => "The grant token is for other tools.".to_owned(),
         Verdict::UnknownMethod => "The gateway does not let this method through.".to_owned(),
     }

@@ -21,15 +21,16 @@ use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests};
 use super::upstream_tls::Tls;
 pub use crate::account::call::{Ask, Verdict};
-use crate::account::call::{By, Cedar, Known, decide};
+use crate::account::call::{By, Known, decide};
 use crate::account::cedar::Policies;
 use crate::account::cut::Hold;
 use crate::account::permission;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::outbound::upstream::Upstream;
+use crate::storage::cedar::{self, StoredCedar};
 use crate::storage::gateway::{self as rows, SealedCredential};
 use crate::storage::upstream_tls::{self, SealedTls};
-use crate::storage::{StoreError, Tx, audit, call_rules, cedar, connections, grants, users};
+use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_limit::CallLimit;
 use crate::types::call_rule::CallRule;
@@ -54,10 +55,10 @@ pub struct Route {
     definitions: HashMap<String, Value>,
     /// Its rules about calls, oldest first.
     pub rules: Vec<CallRule>,
-    /// Its policies in Cedar, or why they cannot be read.
-    cedar: Option<Result<Policies, Vec<String>>>,
     /// How much may go through to it.
     pub(super) limits: Vec<CallLimit>,
+    /// Its Cedar policies, where it has any.
+    pub cedar: Option<Arc<Policies>>,
     pub(super) credential: Option<SealedCredential>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
@@ -67,7 +68,7 @@ pub struct Route {
     pub tls: Option<Tls>,
     /// Its lists, as they were judged while all of the above is as it is.
     lists: KeptLists,
-    /// Whether a rule asks who somebody is.
+    /// Whether a rule asks who somebody is; Cedar policies may.
     asks_who: bool,
     /// Whether a rule is about some callers and not about others: their lists may differ then.
     tells_apart: bool,
@@ -108,19 +109,7 @@ impl Route {
     #[must_use]
     pub fn known(&self, ask: Ask<'_>) -> Known<'_> {
         let tool = if let Ask::Tool(name) = ask { self.tools.get(name) } else { None };
-        let cedar = match &self.cedar {
-            None => Cedar::None,
-            Some(Ok(policies)) => Cedar::Set(policies),
-            Some(Err(_)) => Cedar::Broken,
-        };
-        let server = self.resource.uri.as_str();
-        Known { scopes: &self.resource.scopes, rules: &self.rules, tool, cedar, server }
-    }
-
-    /// Whether it has policies in Cedar, and whether they can be read.
-    #[must_use]
-    pub fn policies(&self) -> Option<bool> {
-        self.cedar.as_ref().map(Result::is_ok)
+        Known { scopes: &self.resource.scopes, rules: &self.rules, cedar: self.cedar.as_deref(), tool }
     }
 
     /// What the server is shown: of which kind, and in which header. Never the secret.
@@ -145,7 +134,7 @@ pub(super) struct Behind {
     tls: Vec<SealedTls>,
     ways: Vec<UpstreamAuth>,
     rules: Vec<CallRule>,
-    cedar: Vec<(ResourceId, String)>,
+    cedar: Vec<StoredCedar>,
 }
 
 /// Reads it.
@@ -175,7 +164,7 @@ pub(super) fn routes(
     for rule in rules {
         ruled.entry(rule.resource_id).or_default().push(rule);
     }
-    let mut cedar: HashMap<_, _> = cedar.into_iter().collect();
+    let mut cedar: HashMap<_, _> = cedar.into_iter().map(|one| (one.resource_id, one.policies)).collect();
     let mut ways: HashMap<_, _> = ways.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut tls: HashMap<_, _> = tls.into_iter().map(|one| (one.resource_id, one)).collect();
     let mut credentials: HashMap<_, _> = credentials.into_iter().map(|one| (one.resource_id, one)).collect();
@@ -186,20 +175,18 @@ pub(super) fn routes(
             let read = |tool: &Tool| serde_json::from_str(&tool.seen).unwrap_or_default();
             let rules = ruled.remove(&resource.id).unwrap_or_default();
             let slug = resource.slug.clone()?;
-            let was = before.get(&slug).and_then(|route| route.tls.as_ref());
-            let cedar = cedar.remove(&resource.id).map(|text| Policies::parse(&text));
-            if let Some(Err(why)) = &cedar {
-                tracing::error!(uri = %resource.uri, ?why, "policies cannot be read: nothing goes through to this server");
-            }
+            let before = before.get(&slug);
+            let was = before.and_then(|route| route.tls.as_ref());
+            let cedar = cedar.remove(&resource.id).map(|text| policies(resource, text, before));
             let route = Route {
                 asks_who: cedar.is_some() || rules.iter().any(|rule| rule.callers.is_about_people()),
                 tells_apart: cedar.is_some() || rules.iter().any(|rule| !rule.callers.is_everybody()),
-                cedar,
                 resource: resource.clone(),
                 upstream,
                 definitions: tools.iter().map(|(name, tool)| (name.clone(), read(tool))).collect(),
                 tools,
                 rules,
+                cedar,
                 credential: credentials.remove(&resource.id),
                 auth: ways.remove(&resource.id),
                 limits: resource.gateway.all_limits(),
@@ -210,6 +197,20 @@ pub(super) fn routes(
             Some((slug, Arc::new(route)))
         })
         .collect()
+}
+
+/// The policies of a server, read once for as long as they are as they are.
+fn policies(resource: &Resource, text: String, before: Option<&Arc<Route>>) -> Arc<Policies> {
+    let uri = resource.uri.as_str();
+    let known = before.filter(|route| route.resource.uri.as_str() == uri);
+    if let Some(known) = known.and_then(|route| route.cedar.as_ref()).filter(|known| known.text() == text) {
+        return Arc::clone(known);
+    }
+    let read = Policies::stored(uri, text);
+    if let Some(problem) = read.problem() {
+        tracing::error!(server = uri, problem, "the Cedar policies cannot be read: every call is refused");
+    }
+    Arc::new(read)
 }
 
 /// The server of a slug.
@@ -446,8 +447,7 @@ pub fn judge(pass: &Pass, route: &Route, ask: Ask<'_>, arguments: Option<&Value>
     }
     let client = pass.claims.client_id.as_str();
     let facts = CallerFacts { kind: pass.kind(), client, standing: pass.standing.as_deref() };
-    let by = By { sub: &pass.claims.sub, held: &pass.claims.scope, facts };
-    decide(ask, by, route.known(ask), arguments)
+    decide(ask, By { held: &pass.claims.scope, facts }, route.known(ask), arguments)
 }
 
 const SESSION: &str = "gateway session";

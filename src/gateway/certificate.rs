@@ -58,7 +58,7 @@ impl Arrived {
                     "the gateway's certificate for this server has had its time"
                 );
                 if let Some(message) = message {
-                    self.refused(message, why, None).await?;
+                    self.refused(message, why, Vec::new()).await?;
                 }
                 let id = message.map_or(Value::Null, |message| message.id.clone());
                 let text = "The certificate of this gateway for the server behind it is not valid now.";

@@ -280,15 +280,13 @@ impl Arrived {
         let held = &self.pass.claims.scope;
         let ask = Ask::of(&message.method, message.name.as_deref(), message.uri.as_deref());
         let verdict = gateway::judge(&self.pass, &self.route, ask, Some(&message.arguments));
-        let rule = match verdict {
+        match verdict {
             Verdict::Allowed(class) => return Ok(Judged { class, held: None }),
             Verdict::NeedsApproval(rule, reason, class) => {
                 return Ok(Judged { class, held: Some((rule, reason)) });
             }
-            Verdict::Denied(rule, _) => Some(rule),
-            _ => None,
-        };
-        self.refused(message, verdict.rule(), rule).await?;
+            _ => self.refused(message, verdict.rule(), verdict.particulars()).await?,
+        }
         let name = message.name.as_deref().unwrap_or_default();
         let ok = StatusCode::OK;
         let params = |text: String| answer::rpc(ok, &message.id, code::PARAMS, &text, verdict.rule());
@@ -310,9 +308,8 @@ impl Arrived {
                 let text = format!("A rule of this gateway refuses the call: {reason}");
                 answer::rpc(ok, &message.id, code::REFUSED, &text, verdict.rule())
             }
-            Verdict::NotPermitted(why) => {
-                let text = format!("The gateway refuses the call. {}", why.words());
-                answer::rpc(ok, &message.id, code::REFUSED, &text, verdict.rule())
+            Verdict::CedarDenied(refusal) => {
+                answer::rpc(ok, &message.id, code::REFUSED, &refusal.to_string(), verdict.rule())
             }
             Verdict::UnknownMethod | Verdict::NeedsApproval(..) | Verdict::Allowed(_) => {
                 let status = if message.is_stateless(version) { StatusCode::NOT_FOUND } else { ok };
@@ -331,6 +328,7 @@ impl Arrived {
         let text = canonical(&message.arguments);
         let name = message.name.as_deref().or(message.uri.as_deref()).unwrap_or_default();
         let held = HeldBack { rule: *rule, reason, method: &message.method, name, text: &text };
+        let by = || vec![("rule_id", rule.to_string().into())];
         let decided = gateway::ask_for(&self.core, &self.caller, (&self.pass, &self.route), held).await;
         let decided = decided.map_err(|fault| Box::new(reply::fault(&fault, &self.caller)))?;
         let (text, approval, until) = match decided {
@@ -344,12 +342,12 @@ impl Arrived {
                 Some(until),
             ),
             Decided::Refused(id) => {
-                self.refused(message, "approval_refused", Some(*rule)).await?;
+                self.refused(message, "approval_refused", by()).await?;
                 let text = format!("An administrator of this gateway has refused this call (approval {id}).");
                 (text, Some(id), None)
             }
             Decided::TooMany => {
-                self.refused(message, "too_many_wait", Some(*rule)).await?;
+                self.refused(message, "too_many_wait", by()).await?;
                 ("Too many calls wait for an administrator of this gateway already.".to_owned(), None, None)
             }
         };
@@ -478,7 +476,7 @@ impl Arrived {
             }
         };
         if let Some(message) = message {
-            self.refused(message, why, None).await?;
+            self.refused(message, why, Vec::new()).await?;
         }
         Err(Box::new(answer))
     }

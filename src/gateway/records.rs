@@ -9,25 +9,24 @@ use super::relay::{Record, micros};
 use super::{Arrived, answer};
 use crate::flow::gateway::{self, Refused};
 use crate::types::audit::AuditKind;
-use crate::types::id::CallRuleId;
 use crate::types::kept_argument::kept;
 use crate::types::tool::{ToolClass, canonical};
 use crate::wire::reply;
 
 impl Arrived {
-    /// Notes that a message is refused, by what, and by which rule of an administrator where it is one.
+    /// Notes that a message is refused, by what, and what else there is to say.
     pub(super) async fn refused(
         &self,
         message: &Envelope,
         by: &'static str,
-        rule: Option<CallRuleId>,
+        particulars: Vec<(&'static str, Value)>,
     ) -> Result<(), Box<HttpResponse>> {
         let mut event =
             gateway::event(&self.core, AuditKind::CallRefused, &self.caller, &self.pass, &self.route);
         event.detail = self.detail(message, None);
         if let Some(detail) = event.detail.as_object_mut() {
             detail.insert("rule".to_owned(), by.into());
-            detail.extend(rule.map(|id| ("rule_id".to_owned(), id.to_string().into())));
+            detail.extend(particulars.into_iter().map(|(name, value)| (name.to_owned(), value)));
         }
         let done = gateway::record(&self.core, event).await;
         done.map_err(|fault| Box::new(reply::fault(&fault, &self.caller)))

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::inactivity;
 use super::row::{need, to_json};
 use super::schema::{
-    access_cut, access_grant, alert, audit_event, authorization_code, call_approval, call_rule,
+    access_cut, access_grant, alert, audit_event, authorization_code, call_approval, call_rule, cedar,
     consent_request, invitation, login_throttle, mail_link, mail_outbox, one_time_secret, passkey,
     recovery_code, refresh_token, session, sign_in_step, token_family, tool, upstream_connection, users,
 };
@@ -175,6 +175,7 @@ fn name_no_more(tx: &mut Tx<'_>, user: &User, instead: &str) -> Result<(), Store
     diesel::update(call_rule::table.filter(call_rule::created_by.eq(email)))
         .set(call_rule::created_by.eq(instead))
         .execute(c)?;
+    diesel::update(cedar::table.filter(cedar::set_by.eq(email))).set(cedar::set_by.eq(instead)).execute(c)?;
     diesel::update(call_approval::table.filter(call_approval::decided_by.eq(email)))
         .set(call_approval::decided_by.eq(instead))
         .execute(c)?;

@@ -458,13 +458,6 @@ diesel::table! {
     }
 }
 diesel::table! {
-    cedar_policies (resource_id) {
-        resource_id -> Text,
-        policies -> Text,
-        changed_at -> BigInt,
-    }
-}
-diesel::table! {
     upstream_tls (resource_id) {
         resource_id -> Text,
         about -> Text,
@@ -494,6 +487,14 @@ diesel::table! {
         created_at -> BigInt,
         created_by -> Nullable<Text>,
         callers -> Text,
+    }
+}
+diesel::table! {
+    cedar (resource_id) {
+        resource_id -> Text,
+        policies -> Text,
+        set_at -> BigInt,
+        set_by -> Nullable<Text>,
     }
 }
 diesel::table! {

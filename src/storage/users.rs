@@ -165,6 +165,10 @@ pub fn set_email(
             users::updated_at.eq(now.micros()),
         ))
         .execute(tx.connection())?;
+    if moved == 1 {
+        // Policies about calls may go by it.
+        bump(tx, Topic::Resources);
+    }
     Ok(moved == 1)
 }
 

@@ -219,6 +219,10 @@ events! {
     CallRuleMade = "call_rule.made",
     /// A rule about calls was removed.
     CallRuleRemoved = "call_rule.removed",
+    /// The Cedar policies of a server were set.
+    CedarSet = "cedar.set",
+    /// They were removed.
+    CedarRemoved = "cedar.removed",
     /// A call waits for somebody to allow it.
     CallApprovalAsked = "call_approval.asked",
     /// Somebody allowed one call.
@@ -227,10 +231,6 @@ events! {
     CallApprovalRefused = "call_approval.refused",
     /// A call that was allowed is about to be forwarded; it cannot be made a second time.
     CallApprovalUsed = "call_approval.used",
-    /// The policies in Cedar of a server behind the gateway were set.
-    CedarPoliciesSet = "cedar_policies.set",
-    /// They were removed.
-    CedarPoliciesRemoved = "cedar_policies.removed",
     /// What the gateway shows to a server behind it was set.
     UpstreamCredentialSet = "upstream_credential.set",
     /// It was cleared.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::id::UserId;
 use super::resource::PassKind;
 use super::user::Role;
 
@@ -93,9 +94,13 @@ impl fmt::Display for Callers {
     }
 }
 
-/// What somebody is at a server.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// Who somebody is, and what they are at a server.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Standing {
+    /// Who.
+    pub id: UserId,
+    /// Their address.
+    pub email: String,
     /// Their groups.
     pub groups: Vec<String>,
     /// Their roles at the server.
@@ -171,10 +176,14 @@ impl fmt::Display for CallerRule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::random::SystemRng;
+    use crate::types::time::Timestamp;
 
     #[test]
     fn a_rule_is_about_those_it_names() {
         let standing = Standing {
+            id: UserId::new(Timestamp::from_seconds(0), &SystemRng),
+            email: "ada@example.com".to_owned(),
             groups: vec!["finance".to_owned()],
             roles: vec!["reader".to_owned()],
             console: Role::Auditor,

@@ -120,6 +120,8 @@ fixed! {
     MAX_CONDITION: usize = 512;
     /// Largest regular expression of a condition, compiled, in bytes.
     MAX_PATTERN: usize = 256 * 1024;
+    /// Largest set of Cedar policies of one server behind the gateway, in bytes.
+    MAX_CEDAR: usize = 32 * 1024;
     /// Longest reason of a rule about calls, in characters.
     MAX_RULE_REASON: usize = 200;
     /// Time the link to set a new password works.

@@ -129,6 +129,8 @@ impl World {
                 "settings",
                 &[("name", "Theirs"), ("second_factor", "optional"), ("clients", "anyone")],
             ),
+            with(&server, "set_cedar", &[("policies", "permit(principal, action, resource);")]),
+            with(&server, "remove_cedar", &[]),
             with(&server, "define", &[("role", "all"), ("scope", "notes:read")]),
             with(&server, "remove", &[("role", "all")]),
             with(&server, "give", &[("role", "reader"), ("who", "everyone")]),

@@ -510,6 +510,21 @@ async fn a_server_behind_the_gateway_is_managed() {
     done("DELETE", &format!("/servers/{notes}/rules/{rule}"), Value::Null, 404).await;
     done("DELETE", &format!("{server}/rules/{rule}"), Value::Null, 204).await;
     assert_eq!(world.get(&admin, &format!("{server}/rules")).await, json!([]));
+    let cedar = format!("{server}/cedar");
+    done("GET", &cedar, Value::Null, 404).await;
+    let text = "permit(principal, action, resource == Tool::\"look\");";
+    let refused_set = done("PUT", &cedar, json!({"policies": "permit(principal);"}), 422).await;
+    assert!(refused_set["detail"].as_str().unwrap().contains("line 1"), "{refused_set}");
+    let set = done("PUT", &cedar, json!({ "policies": text }), 200).await;
+    assert_eq!((&set["policies"], &set["warnings"]), (&json!(text), &json!([])));
+    let shown = world.get(&admin, &cedar).await;
+    assert_eq!((&shown["digest"], &shown["problem"]), (&set["digest"], &Value::Null));
+    assert_eq!(send(call("add", json!({}))).await.body["error"]["code"], -32_001);
+    let explain = json!({"email": EMAIL, "name": "look"});
+    let why = done("POST", &format!("{server}/explain"), explain, 200).await;
+    assert_eq!((&why[0]["goes_through"], &why[0]["policies"]), (&json!(true), &json!(["policy0"])));
+    done("DELETE", &cedar, Value::Null, 204).await;
+    done("DELETE", &cedar, Value::Null, 404).await;
     let settings = json!({"gateway": {"accepts": ["app"], "calls_a_minute": 5}});
     let changed = done("PATCH", &server, settings, 200).await;
     assert_eq!(changed["server"]["gateway"]["accepts"], json!(["app"]));
@@ -564,47 +579,4 @@ async fn others_are_managed() {
     done("DELETE", &one, Value::Null, 204).await;
     done("DELETE", &one, Value::Null, 404).await;
     done("DELETE", "/outgoing/letters/x", Value::Null, 404).await;
-}
-
-/// What holds at the gateway beyond that: limits, pages, arguments that are kept, and policies in Cedar.
-#[actix_web::test]
-async fn what_holds_at_the_gateway_is_set_and_shown() {
-    let world = world().await;
-    let admin = world.token(EVERYTHING).await;
-    let uri = format!("{}/mcp/ledger", world.node.issuer());
-    let new =
-        json!({"uri": uri, "name": "Ledger", "slug": "ledger", "upstream": "https://ledger.example/mcp"});
-    let added = world.call(&admin, "POST", "/servers", Some(new)).await;
-    let server = format!("/servers/{}", added.body["server"]["id"].as_str().unwrap());
-    let wanted = json!({"gateway": {
-        "limits": ["person calls 5/1h tool wipe"], "origins": ["https://app.example"], "kept_arguments": ["amount"],
-    }});
-    let changed = world.call(&admin, "PATCH", &server, Some(wanted)).await;
-    let shown = &changed.body["server"]["gateway"];
-    assert_eq!(shown["limits"], json!(["person calls 5/1h tool wipe"]), "{}", changed.text);
-    assert_eq!(shown["origins"], json!(["https://app.example"]));
-    assert_eq!(shown["kept_arguments"], json!(["amount"]));
-    for bad in [
-        json!({"limits": ["person calls"]}),
-        json!({"origins": ["http://app.example"]}),
-        json!({"kept_arguments": ["a..b"]}),
-    ] {
-        let answer = world.call(&admin, "PATCH", &server, Some(json!({ "gateway": bad }))).await;
-        refused(&answer, 422, "refused");
-        assert!(answer.text.contains("expected"), "{}", answer.text);
-    }
-    let cedar = format!("{server}/cedar");
-    let none = json!({"policies": null, "changed_at": null, "broken": false});
-    assert_eq!(world.get(&admin, &cedar).await, none);
-    let policies = "permit(principal, action, resource);";
-    let set = world.call(&admin, "PUT", &cedar, Some(json!({ "policies": policies }))).await;
-    assert_eq!((set.status, &set.body["policies"]), (200, &json!(policies)), "{}", set.text);
-    assert_eq!(world.get(&admin, &cedar).await, set.body);
-    let bad =
-        world.call(&admin, "PUT", &cedar, Some(json!({"policies": "permit(principal, action);"}))).await;
-    refused(&bad, 422, "refused");
-    assert!(bad.text.contains("line 1"), "{}", bad.text);
-    assert_eq!(world.get(&admin, &cedar).await, set.body, "what was there stays");
-    assert_eq!(world.call(&admin, "DELETE", &cedar, None).await.status, 204);
-    assert_eq!(world.get(&admin, &cedar).await, none);
 }

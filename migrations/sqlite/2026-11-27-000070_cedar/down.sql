@@ -1,1 +1,1 @@
-DROP TABLE cedar_policies;
+DROP TABLE cedar;

@@ -1,9 +1,8 @@
 //! Rules about calls through the gateway, and the calls that they hold back.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 
+use super::cedar::CedarCommand;
 use crate::types::tool::ToolClass;
 
 #[derive(Subcommand, Debug)]
@@ -20,38 +19,11 @@ pub(in crate::cli) enum PolicyCommand {
         /// Its id, as in `postern policy list`.
         id: String,
     },
-    /// Policies in Cedar, for what rules cannot say. They only take away, too: what everything else allows has to be permitted by
-    /// them.
+    /// Cedar policies about calls at a server, for what scopes, classes and rules cannot say.
     #[command(subcommand)]
     Cedar(CedarCommand),
     /// Say why a call would go through or not, for each approval that the person has there. Nothing is called.
     Explain(ExplainArgs),
-}
-
-#[derive(Subcommand, Debug)]
-pub(in crate::cli) enum CedarCommand {
-    /// Set the policies of a server; they take the place of those before.
-    Set {
-        /// The URL of the server, as in `postern resource list`.
-        uri: String,
-        /// The file; - for standard input.
-        file: PathBuf,
-    },
-    /// Show the policies of a server.
-    Show {
-        /// The URL of the server, as in `postern resource list`.
-        uri: String,
-    },
-    /// Remove the policies of a server: then everything else decides alone.
-    Remove {
-        /// The URL of the server, as in `postern resource list`.
-        uri: String,
-    },
-    /// Say what is wrong with policies, without setting them.
-    Check {
-        /// The file; - for standard input.
-        file: PathBuf,
-    },
 }
 
 #[derive(Args, Debug)]

@@ -258,6 +258,8 @@ struct Explained {
     rule: String,
     /// Why, in words.
     why: String,
+    /// The Cedar policies that permit it, forbid it or cannot judge it, where they have a say.
+    policies: Vec<String>,
 }
 
 async fn explain_call(call: Call) -> Result<Answer, Problem> {
@@ -279,6 +281,7 @@ async fn explain_call(call: Call) -> Result<Answer, Problem> {
         goes_through: answer.goes,
         rule: answer.rule,
         why: answer.why,
+        policies: answer.policies,
     });
     Answer::of(&shown.collect::<Vec<_>>())
 }

@@ -1,4 +1,4 @@
-//! Policies in Cedar about calls to servers behind the gateway.
+//! Cedar policies about calls to a server behind the gateway.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::operation::{Answer, Call, Operation, Verb, shape};
 use super::problem::Problem;
 use super::servers::server;
 use super::shapes::Moment;
-use crate::flow::cedar::{self, Written};
+use crate::flow::cedar::{self, Shown};
 use crate::types::admin::Permission;
 
 pub const OPERATIONS: &[Operation] = &[
@@ -15,7 +15,7 @@ pub const OPERATIONS: &[Operation] = &[
         verb: Verb::Get,
         path: "/servers/{id}/cedar",
         id: "getCedarPolicies",
-        about: "The policies in Cedar about calls to a server behind the gateway.",
+        about: "The Cedar policies of a server behind the gateway, as they were written; 404 where it has none.",
         needs: Permission::Read,
         query: &[],
         body: None,
@@ -26,10 +26,10 @@ pub const OPERATIONS: &[Operation] = &[
         verb: Verb::Put,
         path: "/servers/{id}/cedar",
         id: "setCedarPolicies",
-        about: "Set them. They only take away: what permissions, classes and rules allow has to be permitted by them, too.",
+        about: "Set them, in the place of those before. They only take away: permissions, classes of tools and rules decide first.",
         needs: Permission::Write,
         query: &[],
-        body: Some(shape::<PoliciesWanted>),
+        body: Some(shape::<PoliciesToSet>),
         done: (200, Some(shape::<PoliciesShown>)),
         run: |call| Box::pin(put(call)),
     },
@@ -37,59 +37,67 @@ pub const OPERATIONS: &[Operation] = &[
         verb: Verb::Delete,
         path: "/servers/{id}/cedar",
         id: "removeCedarPolicies",
-        about: "Remove them: then everything else decides alone.",
+        about: "Remove them: permissions, classes of tools and rules decide alone again.",
         needs: Permission::Write,
         query: &[],
         body: None,
         done: (204, None),
-        run: |call| Box::pin(remove(call)),
+        run: |call| Box::pin(delete(call)),
     },
 ];
-
-/// The policies of a server; absent members where it has none.
-#[derive(Serialize, JsonSchema)]
-struct PoliciesShown {
-    /// As they were written.
-    policies: Option<String>,
-    /// Since when they hold.
-    changed_at: Option<Moment>,
-    /// Whether they cannot be read by this version, so that nothing goes through.
-    broken: bool,
-}
-
-impl PoliciesShown {
-    fn of(written: Option<Written>) -> Self {
-        match written {
-            None => Self { policies: None, changed_at: None, broken: false },
-            Some(Written { text, changed_at, is_broken }) => {
-                Self { policies: Some(text), changed_at: Some(Moment(changed_at)), broken: is_broken }
-            }
-        }
-    }
-}
 
 /// Policies to be set.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PoliciesWanted {
-    /// In Cedar.
-    #[schemars(length(min = 1, max = 65_536))]
+struct PoliciesToSet {
+    /// In Cedar’s own language.
+    #[schemars(length(min = 1, max = 32_768))]
     policies: String,
 }
 
+/// Policies.
+#[derive(Serialize, JsonSchema)]
+struct PoliciesShown {
+    /// As they were written.
+    policies: String,
+    /// Their SHA-256 digest, in hexadecimal.
+    digest: String,
+    /// Since when.
+    set_at: Moment,
+    /// Who set them, where that was a person.
+    set_by: Option<String>,
+    /// What keeps them from being read, if anything does; then every call is refused.
+    problem: Option<String>,
+    /// What looks like a mistake, when they are set.
+    warnings: Vec<String>,
+}
+
+impl PoliciesShown {
+    fn of(shown: Shown, warnings: Vec<String>) -> Self {
+        Self {
+            policies: shown.policies,
+            digest: shown.digest,
+            set_at: Moment(shown.set_at),
+            set_by: shown.set_by,
+            problem: shown.problem,
+            warnings,
+        }
+    }
+}
+
 async fn get(call: Call) -> Result<Answer, Problem> {
-    let found = server(&call)?;
-    Answer::of(&PoliciesShown::of(cedar::find(&call.core, found.uri.as_str()).await?))
+    let shown = cedar::show(&call.core, server(&call)?.uri.as_str()).await?;
+    Answer::of(&PoliciesShown::of(shown, Vec::new()))
 }
 
 async fn put(call: Call) -> Result<Answer, Problem> {
     let found = server(&call)?;
-    let PoliciesWanted { policies } = call.read()?;
-    cedar::set(&call.core, &call.caller, found.uri.as_str(), policies).await?;
-    Answer::of(&PoliciesShown::of(cedar::find(&call.core, found.uri.as_str()).await?))
+    let wanted: PoliciesToSet = call.read()?;
+    let (shown, warnings) = cedar::set(&call.core, &call.caller, found.uri.as_str(), wanted.policies).await?;
+    Answer::of(&PoliciesShown::of(shown, warnings))
 }
 
-async fn remove(call: Call) -> Result<Answer, Problem> {
+async fn delete(call: Call) -> Result<Answer, Problem> {
     let found = server(&call)?;
     cedar::remove(&call.core, &call.caller, found.uri.as_str()).await?;
     Ok(Answer::NOTHING)

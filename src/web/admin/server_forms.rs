@@ -40,8 +40,8 @@ pub async fn post(
                 "approve_tools" => tools::decide(&core, &caller, uri, true, &form).await,
                 "block_tools" => tools::decide(&core, &caller, uri, false, &form).await,
                 "show_key" | "forget_key" => vault::change(&core, &caller, uri, &form).await,
-                "set_cedar" | "remove_cedar" => cedar::change(&core, &caller, uri, &form).await,
                 "add_rule" | "remove_rule" => call_rules::change(&core, &caller, &resource, &form).await,
+                "set_cedar" | "remove_cedar" => cedar::change(&core, &caller, &resource, &form).await,
                 what => match role_change(&core, what, &form).await {
                     Ok(Some(change)) => roles::change(&core, &caller, uri, change).await.map(|_| "changed"),
                     Ok(None) => return Err(desk.missing()),

@@ -8,7 +8,6 @@ use super::people::pairs;
 use super::server_forms::editors;
 use super::tools;
 use super::{Desk, at, call_rules, cedar, either, fact, marked, said, table};
-use crate::flow::cedar as flow_cedar;
 use crate::flow::console;
 use crate::flow::core::Core;
 use crate::flow::keys::{self as flow_keys, KeyState};
@@ -110,11 +109,7 @@ pub async fn get(
             let route = resource.slug.as_ref().and_then(|slug| view_now.routes.get(slug));
             tools::show(&mut view, resource, route.map(AsRef::as_ref), core.now());
             call_rules::show(&mut view, resource, route.map(AsRef::as_ref));
-            if route.is_some() {
-                let found = flow_cedar::find(&core, resource.uri.as_str()).await;
-                let written = found.map_err(|why| desk.refuse("servers", &why, "/servers"))?;
-                cedar::show(&mut view, resource, route.map(AsRef::as_ref), written);
-            }
+            cedar::show(&mut view, &core, resource, route.map(AsRef::as_ref));
             let mut roles = table(
                 "Who may be granted what",
                 "",

@@ -37,7 +37,7 @@ pub struct Input {
 pub enum Entry {
     /// One line, and whether it must not be empty.
     Line(String, bool),
-    /// A text of several lines.
+    /// Several lines, which must not be empty.
     Text(String),
     /// A secret, which is never shown again, and whether it must not be empty.
     Secret(bool),
