@@ -580,3 +580,32 @@ async fn others_are_managed() {
     done("DELETE", &one, Value::Null, 404).await;
     done("DELETE", "/outgoing/letters/x", Value::Null, 404).await;
 }
+
+/// What holds at the gateway beyond that: limits, pages, and arguments that are kept.
+#[actix_web::test]
+async fn what_holds_at_the_gateway_is_set_and_shown() {
+    let world = world().await;
+    let admin = world.token(EVERYTHING).await;
+    let uri = format!("{}/mcp/ledger", world.node.issuer());
+    let new =
+        json!({"uri": uri, "name": "Ledger", "slug": "ledger", "upstream": "https://ledger.example/mcp"});
+    let added = world.call(&admin, "POST", "/servers", Some(new)).await;
+    let server = format!("/servers/{}", added.body["server"]["id"].as_str().unwrap());
+    let wanted = json!({"gateway": {
+        "limits": ["person calls 5/1h tool wipe"], "origins": ["https://app.example"], "kept_arguments": ["amount"],
+    }});
+    let changed = world.call(&admin, "PATCH", &server, Some(wanted)).await;
+    let shown = &changed.body["server"]["gateway"];
+    assert_eq!(shown["limits"], json!(["person calls 5/1h tool wipe"]), "{}", changed.text);
+    assert_eq!(shown["origins"], json!(["https://app.example"]));
+    assert_eq!(shown["kept_arguments"], json!(["amount"]));
+    for bad in [
+        json!({"limits": ["person calls"]}),
+        json!({"origins": ["http://app.example"]}),
+        json!({"kept_arguments": ["a..b"]}),
+    ] {
+        let answer = world.call(&admin, "PATCH", &server, Some(json!({ "gateway": bad }))).await;
+        refused(&answer, 422, "refused");
+        assert!(answer.text.contains("expected"), "{}", answer.text);
+    }
+}
