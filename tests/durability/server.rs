@@ -1,6 +1,7 @@
 //! The real binary as a child process in a folder of its own.
 
 use std::fs::File;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,11 +19,22 @@ pub struct Installation {
     pub settings: Vec<(String, String)>,
 }
 
+/// An address with a free port below those that the system takes for outgoing connections (`ip_local_port_range`): while the
+/// server is down, one of them could take its port, or even connect to itself there.
+fn free_address() -> SocketAddr {
+    loop {
+        let random = RandomState::new().build_hasher().finish();
+        let port = u16::try_from(10_000 + random % 22_000).expect("a port");
+        if let Ok(free) = TcpListener::bind(("127.0.0.1", port)) {
+            return free.local_addr().expect("an address");
+        }
+    }
+}
+
 impl Installation {
     /// One that listens on a free port of the loopback interface and keeps everything in `folder`.
     pub fn new(binary: &Path, folder: &Path, more: &[(&str, &str)]) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("an address");
+        let address = free_address();
         let data = folder.join("data");
         let mut settings: Vec<(String, String)> = [
             ("POSTERN_ISSUER", format!("http://localhost:{}", address.port())),
