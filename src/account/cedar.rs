@@ -34,8 +34,10 @@ pub struct Policies {
 struct Readable {
     set: PolicySet,
     types: Types,
-    /// Whether any of them looks at what is around the call; arguments are costly to convert.
+    /// Whether any of them looks at what is around the call.
     looks_around: bool,
+    /// Whether any of them may look at the arguments, which are costly to convert.
+    looks_within: bool,
 }
 
 /// The names of the schema's types, read once.
@@ -125,13 +127,16 @@ impl fmt::Display for Refusal {
                 write!(f, "A policy of this gateway refuses the call ({}).", names.join(", "))
             }
             Self::NothingPermits => f.write_str("No policy of this gateway permits the call."),
-            Self::Unjudged(names) => {
-                f.write_str("A policy of this gateway cannot judge the call as it is, and so refuses it")?;
-                if !names.is_empty() {
-                    write!(f, " ({})", names.join(", "))?;
-                }
-                f.write_str(": something that it compares is missing, or of another kind.")
-            }
+            Self::Unjudged(names) if names.is_empty() => f.write_str(
+                "The policies of this gateway cannot judge the call, and so refuse it: its arguments are too many, or \
+                 nothing is known of whoever makes it.",
+            ),
+            Self::Unjudged(names) => write!(
+                f,
+                "A policy of this gateway cannot judge the call as it is, and so refuses it ({}): something that it \
+                 compares is missing, or of another kind.",
+                names.join(", ")
+            ),
             Self::Unreadable => f.write_str(
                 "The policies of this server cannot be read; an administrator of this gateway has to set them anew.",
             ),
@@ -144,8 +149,10 @@ impl Policies {
     #[must_use]
     pub fn stored(server: &str, text: String) -> Self {
         let read = check::read(&text).map_err(|problems| problems.join("; ")).and_then(|set| {
-            // `context` is a word that can be written in one way only.
-            Ok(Readable { set, types: Types::read()?, looks_around: text.contains("context") })
+            // `context` is a word that can be written in one way only; the name of a member, in several with a backslash.
+            let looks_around = text.contains("context");
+            let looks_within = looks_around && (text.contains("arguments") || text.contains('\\'));
+            Ok(Readable { set, types: Types::read()?, looks_around, looks_within })
         });
         Self { server: server.to_owned(), text, read }
     }
@@ -251,7 +258,7 @@ impl Readable {
         let context = if self.looks_around {
             let mut around =
                 vec![("client".to_owned(), text(by.client)), ("kind".to_owned(), text(by.kind.as_str()))];
-            if let Some(arguments) = arguments {
+            if let Some(arguments) = arguments.filter(|_| self.looks_within) {
                 around.push(("arguments".to_owned(), value::arguments(arguments, &self.types.json)?));
             }
             Context::from_pairs(around).ok()?
@@ -328,5 +335,5 @@ fn entity<const N: usize>(
 }
 
 #[cfg(test)]
-#[path = "cedar/tests.rs"]
+#[path = "cedar_tests.rs"]
 mod tests;

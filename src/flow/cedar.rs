@@ -168,3 +168,45 @@ fn names(core: &Core, resource: &Resource) -> OwnNames {
         tools: route.map(|route| route.tools.keys().cloned().collect()).unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::call::Ask;
+    use crate::types::callers::CallerFacts;
+    use crate::types::resource::PassKind;
+    use crate::types::tool::ToolClass;
+
+    /// Policies as deep as they may be are read, checked and judged on half the stack that a thread has here.
+    #[test]
+    fn the_deepest_policies_fit_on_the_stack() {
+        let when = |inner: String| format!("permit(principal, action, resource) when {{ {inner} }};");
+        let nest =
+            |open: &str, close: &str, n: usize| when(format!("{}true{}", open.repeat(n), close.repeat(n)));
+        let chain = |join: &str| when(format!("true{}", format!("{join} true").repeat(145)));
+        let texts = [
+            chain("&&"),
+            chain("||"),
+            chain("+"),
+            when(format!("context.arguments{}", ".a".repeat(145))),
+            format!("permit(principal, action, resource) {};", "when { true }".repeat(145)),
+            nest("(", ")", 15),
+            nest("[", "]", 15),
+            nest("{a:", "}", 14),
+            nest("!(", ")", 15),
+            nest("[[1].containsAll(", ")]", 7),
+            nest("if true then ", " else true", 8),
+            nest("(if true && true then ((((((true)))))) && ", " else true)", 8),
+        ];
+        let machine = CallerFacts { kind: PassKind::Machine, client: "robot", standing: None };
+        let run = move || {
+            for text in texts {
+                let read = Policies::stored("https://r/mcp", text.clone());
+                assert_eq!(read.problem(), None, "{text}");
+                let _ = checked(&text, None);
+                let _ = read.judge(Ask::Tool("look"), ToolClass::Read, machine, Some(&json!({})));
+            }
+        };
+        std::thread::Builder::new().stack_size(1024 * 1024).spawn(run).unwrap().join().unwrap();
+    }
+}

@@ -122,6 +122,8 @@ fixed! {
     MAX_PATTERN: usize = 256 * 1024;
     /// Largest set of Cedar policies of one server behind the gateway, in bytes.
     MAX_CEDAR: usize = 32 * 1024;
+    /// Most values in the arguments of a call that Cedar policies look at; with more it is refused.
+    MAX_CEDAR_VALUES: usize = 20_000;
     /// Longest reason of a rule about calls, in characters.
     MAX_RULE_REASON: usize = 200;
     /// Time the link to set a new password works.

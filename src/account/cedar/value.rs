@@ -4,21 +4,27 @@
 use cedar_policy::{EntityTypeName, RestrictedExpression};
 use serde_json::{Number, Value};
 
+use crate::types::policy::MAX_CEDAR_VALUES;
+
 /// Digits behind the point that a decimal of Cedar's holds.
 const DECIMALS: usize = 4;
 /// Up to here a whole number that is written with a point or an exponent is read as what it says.
 const EXACT: f64 = 1e14;
 
-/// The arguments of a call; without any, an empty record. Nothing where they cannot be said.
+/// The arguments of a call; without any, an empty record. Nothing where they cannot be said, or are more than are looked at.
 pub(super) fn arguments(of: &Value, json: &EntityTypeName) -> Option<RestrictedExpression> {
     match of {
         Value::Null => RestrictedExpression::new_record([]).ok(),
-        other => value(other, json),
+        other => {
+            let mut left = MAX_CEDAR_VALUES;
+            value(other, json, &mut left)
+        }
     }
 }
 
 /// A value. It is built and never parsed: an object that looks like one of Cedar's own ways to write an entity is an object.
-fn value(of: &Value, json: &EntityTypeName) -> Option<RestrictedExpression> {
+fn value(of: &Value, json: &EntityTypeName, left: &mut usize) -> Option<RestrictedExpression> {
+    *left = left.checked_sub(1)?;
     Some(match of {
         Value::Null => RestrictedExpression::new_entity_uid(super::uid(json, "null")),
         Value::Bool(it) => RestrictedExpression::new_bool(*it),
@@ -29,12 +35,12 @@ fn value(of: &Value, json: &EntityTypeName) -> Option<RestrictedExpression> {
             None => RestrictedExpression::new_entity_uid(super::uid(json, &it.to_string())),
         },
         Value::Array(items) => {
-            let items: Option<Vec<_>> = items.iter().map(|item| value(item, json)).collect();
+            let items: Option<Vec<_>> = items.iter().map(|item| value(item, json, left)).collect();
             RestrictedExpression::new_set(items?)
         }
         Value::Object(members) => {
-            let members: Option<Vec<_>> =
-                members.iter().map(|(name, member)| Some((name.clone(), value(member, json)?))).collect();
+            let member = |(name, member): (&String, &Value)| Some((name.clone(), value(member, json, left)?));
+            let members: Option<Vec<_>> = members.iter().map(member).collect();
             RestrictedExpression::new_record(members?).ok()?
         }
     })

@@ -56,7 +56,7 @@ fn what_no_policy_permits_is_refused_and_a_forbid_wins() {
         ("resource is Tool && resource.class == \"write\"", true),
         ("resource is Tool && resource.name like \"trans*\"", true),
         ("context.client == \"https://c.example/id\" && context.kind == \"app\"", true),
-        ("context has arguments", true),
+        ("context has arguments && context.arguments == {}", true),
     ] {
         let found =
             call(&format!("@id(\"this\") permit(principal, action, resource) when {{ {condition} }};"));
@@ -156,6 +156,14 @@ fn deep_and_large_arguments_are_judged() {
         |n: i64| judged(&text, person(&ada), Some(&json!({"n": n, "deep": deep, "much": vec![n; 10_000]})));
     assert!(judge(1).is_ok());
     assert!(matches!(judge(2), Err(Refusal::Forbidden(..))));
+    // What is too much to look at is refused where anything looks at it.
+    let many = json!({ "n": vec![1; crate::types::policy::MAX_CEDAR_VALUES] });
+    assert_eq!(judged(&text, person(&ada), Some(&many)), Err(Refusal::Unjudged(Vec::new())));
+    let escaped = text.replace(".arguments", r#"["\u{61}rguments"]"#);
+    assert_eq!(judged(&escaped, person(&ada), Some(&many)), Err(Refusal::Unjudged(Vec::new())));
+    assert!(judged(&escaped, person(&ada), Some(&json!({"n": 1}))).is_ok());
+    let blind = "permit(principal, action, resource) when { context.kind == \"app\" };";
+    assert!(judged(blind, person(&ada), Some(&many)).is_ok());
 }
 
 #[test]
@@ -285,7 +293,7 @@ fn what_the_schema_cannot_know_is_no_mistake() {
 
 #[test]
 fn the_examples_of_the_document_mean_what_it_says() {
-    let document = include_str!("../../../docs/GATEWAY.md");
+    let document = include_str!("../../docs/GATEWAY.md");
     let blocks = document.split("```").skip(1).step_by(2).map(str::trim_start);
     let examples: Vec<&str> = blocks.filter(|block| block.contains("(principal")).collect();
     let [treasury, machines] = examples[..] else { panic!("{examples:?}") };
@@ -314,36 +322,4 @@ fn the_examples_of_the_document_mean_what_it_says() {
     };
     assert!(read(&bob, "crm://customers/1") && read(&contractor, "crm://open/1"));
     assert!(!read(&contractor, "crm://customers/1"));
-}
-
-/// Policies as deep as they may be are read, checked and judged on half the stack that a thread has here.
-#[test]
-fn the_deepest_policies_fit_on_the_stack() {
-    let when = |inner: String| format!("permit(principal, action, resource) when {{ {inner} }};");
-    let nest = |open: &str, close: &str, n: usize| when(format!("{}true{}", open.repeat(n), close.repeat(n)));
-    let chain = |join: &str| when(format!("true{}", format!("{join} true").repeat(145)));
-    let texts = [
-        chain("&&"),
-        chain("||"),
-        chain("+"),
-        when(format!("context.arguments{}", ".a".repeat(145))),
-        format!("permit(principal, action, resource) {};", "when { true }".repeat(145)),
-        nest("(", ")", 15),
-        nest("[", "]", 15),
-        nest("{a:", "}", 14),
-        nest("!(", ")", 15),
-        nest("[[1].containsAll(", ")]", 7),
-        nest("if true then ", " else true", 8),
-        nest("(if true && true then ((((((true)))))) && ", " else true)", 8),
-    ];
-    let run = move || {
-        for text in texts {
-            let read = Policies::stored(SERVER, text.clone());
-            assert_eq!(read.problem(), None, "{text}");
-            let _ = check(&text, None);
-            let _ = read.judge(Ask::Tool("look"), ToolClass::Read, MACHINE, Some(&json!({})));
-        }
-    };
-    // The stack of a test is no larger than that of a thread that serves.
-    run();
 }
