@@ -204,6 +204,7 @@ fn grants_keys_and_tickets_are_managed() {
     assert_eq!(house.run("grant revoke --all --json").json()["revoked"], 0);
     house.run("grant revoke --id 01890a5d-ac96-774b-bcce-b302099a8057").refused(1, "postern grant list");
     house.run("grant revoke --user eve@example.com").refused(1, "postern user list");
+    house.run("grant revoke --client nope").refused(1, "postern client list");
     assert_eq!(house.run("grant revoke").code, 2);
     assert_eq!(house.run("key list --json").json().as_array().unwrap().len(), 2);
     assert_eq!(house.run("key rotate --json").json().as_array().unwrap().len(), 3);
@@ -287,6 +288,11 @@ fn a_copy_of_the_database_serves_again() {
     let path = copy.to_str().unwrap().to_owned();
     assert!(house.run(&format!("backup {path} --json")).json()["bytes"].as_u64().unwrap() > 0);
     house.run(&format!("backup {path}")).refused(1, "exists already");
+    let data = house.folder.path().join("postern-data");
+    for file in [&copy, &data.join("postern.db")] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(file).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
     served.stop();
     let restored =
         house.command("user list --json").env("POSTERN_DATABASE_URL", format!("sqlite:{path}")).output();
@@ -297,6 +303,13 @@ fn a_copy_of_the_database_serves_again() {
         .env("POSTERN_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
         .output();
     Ended::of("user list", stranger.unwrap()).refused(1, "master key");
+    // A key that is missing beside its database is not made anew: it would open nothing, and look like the right one.
+    let key = data.join("master.key");
+    std::fs::rename(&key, data.join("kept")).unwrap();
+    house.run("user list").refused(2, "there is a database beside it");
+    assert!(!key.exists());
+    std::fs::rename(data.join("kept"), &key).unwrap();
+    assert_eq!(house.run("user list").code, 0);
 }
 
 #[test]

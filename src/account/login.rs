@@ -20,10 +20,23 @@ pub fn wait(failures: Option<Failures>, now: Timestamp) -> Option<Duration> {
     failures.filter(|f| now < f.blocked_until).map(|f| f.blocked_until.since(now))
 }
 
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counted {
+    /// One account.
+    Account,
+    /// One address, behind which may be a whole office: ten times as many failures are free.
+    Network,
+}
+
 /// Until when nothing is tried after this many failures in a row. The wait doubles, up to a limit.
 #[must_use]
-pub fn blocked_until(count: i64, now: Timestamp) -> Timestamp {
-    let over = count - LOGIN_FREE_FAILURES;
+pub fn blocked_until(counted: Counted, count: i64, now: Timestamp) -> Timestamp {
+    let free = match counted {
+        Counted::Account => LOGIN_FREE_FAILURES,
+        Counted::Network => 10 * LOGIN_FREE_FAILURES,
+    };
+    let over = count - free;
     if over < 0 {
         return now;
     }
@@ -55,9 +68,11 @@ mod tests {
     #[test]
     fn waits_grow_and_end() {
         let now = Timestamp::from_seconds(1_800_000_000);
-        let wait_after = |n: i64| blocked_until(n, now).since(now).as_secs();
+        let wait_after = |n: i64| blocked_until(Counted::Account, n, now).since(now).as_secs();
         assert_eq!([1, 4, 5, 6, 7, 8].map(wait_after), [0, 0, 2, 4, 8, 16]);
         assert_eq!([14, 15, 40, 10_000].map(wait_after), [900, 900, 900, 900]);
+        let of_network = |n: i64| blocked_until(Counted::Network, n, now).since(now).as_secs();
+        assert_eq!([5, 49, 50, 51, 10_000].map(of_network), [0, 0, 2, 4, 900]);
     }
 
     #[test]

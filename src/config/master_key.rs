@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Config, ConfigError, MasterKeySource, command};
 use crate::crypto::seal::MasterKey;
+use crate::storage::DatabaseUrl;
 use crate::types::random::Rng;
 
 /// The file in the data folder.
@@ -58,6 +59,15 @@ impl Config {
             MasterKeySource::DataDir => {
                 self.make_data_dir()?;
                 let path = self.data_dir.join(FILE);
+                // A new key opens nothing of what is there, and might be taken for the right one. The database is looked for
+                // first: whoever starts at this moment writes the key before it.
+                let database = matches!(&self.database_url, DatabaseUrl::Sqlite(file) if file.exists());
+                if database && !path.exists() {
+                    return Err(ConfigError::one(format!(
+                        "the master key {} is missing, and there is a database beside it: put back the key that belongs to it",
+                        path.display()
+                    )));
+                }
                 if !path.exists() {
                     create(&path, &MasterKey::generate(rng), rng).map_err(|error| {
                         ConfigError::one(format!(

@@ -82,6 +82,10 @@ pub async fn filter_of(core: &Core, target: &Target) -> Result<GrantFilter, Orde
     if let Some(id) = &target.client {
         let id = ClientId::parse(id)
             .ok_or_else(|| OrderError::Bad(format!("{id:?} is not the id of a client")))?;
+        let known = id.clone();
+        if core.store.lookup(move |tx| clients::find(tx, &known)).await?.is_none() {
+            return Err(OrderError::NotFound(format!("there is no client {id}; see `postern client list`")));
+        }
         filter.client_id = Some(id);
     }
     if let Some(uri) = &target.resource {

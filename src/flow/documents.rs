@@ -12,7 +12,7 @@ use crate::storage::clients::DocumentVersion;
 use crate::storage::{StoreError, audit, clients};
 use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientId, ClientKind};
-use crate::types::policy::DOCUMENT_MIN_FRESH;
+use crate::types::policy::DOCUMENT_REST;
 use crate::types::time::Timestamp;
 
 /// Whether a client's document should be read again.
@@ -47,7 +47,7 @@ pub async fn resolve(core: &Core, caller: &Caller, id: &ClientId, now: Timestamp
         Err(Failure::Refused(reason)) => {
             tracing::warn!(client_id = %id, reason = %reason.description(), "metadata document not read; the last good copy serves");
             // Or every request would wait for a host that is down.
-            still_fresh(core, client, now.plus(DOCUMENT_MIN_FRESH)).await
+            still_fresh(core, client, now.plus(DOCUMENT_REST)).await
         }
         Err(fault) => Err(fault),
     }

@@ -6,7 +6,7 @@ use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::second_step::{self, Step};
 use crate::account::factor;
-use crate::account::login::{Failures, blocked_until, network_of, wait};
+use crate::account::login::{Counted, Failures, blocked_until, network_of, wait};
 use crate::account::session::{is_live, wants_touch};
 use crate::storage::{StoreError, Tx, audit, factors, sessions, throttles, users};
 use crate::types::audit::AuditKind;
@@ -265,9 +265,12 @@ fn throttle_keys(email: Option<&Email>, caller: &Caller) -> Vec<String> {
     email.map(|email| format!("account {}", email.key())).into_iter().chain(network_key(caller)).collect()
 }
 
+/// How the name begins under which a network is counted.
+const NETWORK: &str = "network ";
+
 /// The name under which the failures of a caller's network are counted.
 pub(super) fn network_key(caller: &Caller) -> Option<String> {
-    caller.address.as_ref().map(|address| format!("network {}", network_of(address)))
+    caller.address.as_ref().map(|address| format!("{NETWORK}{}", network_of(address)))
 }
 
 /// How long whoever is counted under one of these names has to wait.
@@ -296,7 +299,8 @@ pub(super) fn longest_wait(
 pub(super) fn count_failure(tx: &mut Tx<'_>, keys: &[String], now: Timestamp) -> Result<(), StoreError> {
     for key in keys {
         let failures = throttles::count(tx, key, now.minus(LOGIN_MEMORY), now)?;
-        throttles::block(tx, key, blocked_until(failures, now))?;
+        let counted = if key.starts_with(NETWORK) { Counted::Network } else { Counted::Account };
+        throttles::block(tx, key, blocked_until(counted, failures, now))?;
     }
     Ok(())
 }

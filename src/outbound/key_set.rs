@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use super::fetch::{FetchError, Fetched, Fetcher, Validators};
 use super::flight::Flights;
 use crate::types::policy::{
-    DOCUMENT_DEFAULT_FRESH, DOCUMENT_MIN_FRESH, KEY_SET_MAX_FRESH, KEY_SET_MAX_STALE, KEY_SET_REST,
-    KEY_SETS_KEPT,
+    DOCUMENT_DEFAULT_FRESH, DOCUMENT_REST, KEY_SET_MAX_FRESH, KEY_SET_MAX_STALE, KEY_SET_REST, KEY_SETS_KEPT,
 };
 use crate::types::time::Timestamp;
 
@@ -124,7 +123,7 @@ impl KeySets {
 
 fn freshness(fetched: &Fetched) -> Duration {
     let asked = if fetched.no_store { Some(Duration::ZERO) } else { fetched.max_age };
-    asked.unwrap_or(DOCUMENT_DEFAULT_FRESH).clamp(DOCUMENT_MIN_FRESH, KEY_SET_MAX_FRESH)
+    asked.unwrap_or(DOCUMENT_DEFAULT_FRESH).clamp(DOCUMENT_REST, KEY_SET_MAX_FRESH)
 }
 
 /// The keys of a set that may be public; `None` when it is no set.

@@ -1,5 +1,9 @@
 //! Where the two databases differ: opening, transactions, and the few statements that diesel's common subset lacks.
 
+use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
+
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
@@ -68,8 +72,21 @@ pub(super) use prepared_update;
 const SQLITE_SETTINGS: &str = "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
      PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4000;";
 
+/// Makes the file for nobody else to read where it is missing: it holds password hashes and addresses. What SQLite puts beside
+/// it has the same mode.
+fn own_file(path: &str) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Unavailable(format!("{path}: {error}"))),
+    }
+}
+
 /// Opens a SQLite file; the caller has decided by the URL's scheme that it is one.
 pub(super) fn open_sqlite(path: &str, read_only: bool) -> Result<AnyConnection, StoreError> {
+    if !read_only {
+        own_file(path)?;
+    }
     let mut connection =
         SqliteConnection::establish(path).map_err(|error| StoreError::Unavailable(error.to_string()))?;
     connection.batch_execute(SQLITE_SETTINGS)?;
@@ -193,8 +210,16 @@ impl AnyConnection {
     pub(super) fn copy_to(&mut self, path: &str) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(inner) => {
+                if fs::exists(path).is_ok_and(|there| there) {
+                    return Err(StoreError::Database(format!("{path} exists already")));
+                }
+                own_file(path)?;
                 let quoted = path.replace('\'', "''");
-                Ok(inner.batch_execute(&format!("VACUUM INTO '{quoted}'"))?)
+                inner.batch_execute(&format!("VACUUM INTO '{quoted}'")).map_err(|error| {
+                    // What is not whole is no backup.
+                    let _ = fs::remove_file(path);
+                    error.into()
+                })
             }
             Self::Postgres(_) => Err(StoreError::Database(
                 "backup copies the embedded database; for PostgreSQL use pg_dump".to_owned(),

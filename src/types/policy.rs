@@ -25,8 +25,7 @@ fixed! {
     MAX_BODY: usize = 64 * 1024;
     /// Longest request target (path and query) that is read, in bytes.
     MAX_TARGET: usize = 16 * 1024;
-    /// Longest sealed request that goes through the sign-in page, in bytes; it holds an authorization request of
-    /// [`MAX_TARGET`].
+    /// Longest sealed request that goes through the sign-in page, in bytes; it holds an authorization request of [`MAX_TARGET`].
     MAX_CONTINUE: usize = 24 * 1024;
     /// Longest single parameter in bytes.
     MAX_PARAMETER: usize = 8 * 1024;
@@ -159,17 +158,17 @@ fixed! {
     /// Time for one outbound fetch from name lookup to last byte.
     FETCH_TIMEOUT: Duration = Duration::from_secs(5);
     /// Shortest time a fetched document counts as fresh.
-    DOCUMENT_MIN_FRESH: Duration = Duration::from_secs(60);
+    DOCUMENT_MIN_FRESH: Duration = Duration::from_secs(1);
     /// Longest time a fetched document counts as fresh.
     DOCUMENT_MAX_FRESH: Duration = Duration::from_secs(86_400);
     /// Time a fetched document counts as fresh when its server does not say.
     DOCUMENT_DEFAULT_FRESH: Duration = Duration::from_secs(600);
     /// Fetches of metadata documents for one host a minute.
-    FETCHES_PER_HOST_A_MINUTE: u32 = 30;
+    FETCHES_PER_HOST_A_MINUTE: u32 = 120;
     /// Self-registrations from one network address (IPv6: one /64) a minute.
-    REGISTRATIONS_A_MINUTE: u32 = 20;
+    REGISTRATIONS_A_MINUTE: u32 = 60;
     /// Self-registrations that may arrive at once from one network address.
-    REGISTRATION_BURST: u32 = 60;
+    REGISTRATION_BURST: u32 = 300;
     /// Time after which a self-registered client that nobody approved is swept.
     UNUSED_CLIENT_TTL: Duration = Duration::from_secs(86_400);
     /// Time a person has to decide on a consent page.
@@ -340,7 +339,7 @@ fixed! {
     ARGON2_PARALLEL: usize = 2;
     /// Password hashes that may wait; more is 503.
     ARGON2_QUEUE: usize = 64;
-    /// Failed sign-ins of one account or address before it has to wait.
+    /// Failed sign-ins of one account before it has to wait; of one address, ten times as many.
     LOGIN_FREE_FAILURES: i64 = 5;
     /// First wait; doubles with every further failure.
     LOGIN_FIRST_WAIT: Duration = Duration::from_secs(2);
@@ -368,6 +367,8 @@ fixed! {
     KEY_SET_MAX_FRESH: Duration = Duration::from_secs(3_600);
     /// A set that cannot be fetched anew serves at most this long after it was last seen.
     KEY_SET_MAX_STALE: Duration = Duration::from_secs(86_400);
+    /// Time between two fetches of a document whose host fails, and the shortest time a key set counts as fresh.
+    DOCUMENT_REST: Duration = Duration::from_secs(60);
     /// Time between two fetches of one set, however many assertions name keys that it does not have.
     KEY_SET_REST: Duration = Duration::from_secs(10);
     /// Time for each of the two rounds of a look.
