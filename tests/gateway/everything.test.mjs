@@ -23,6 +23,7 @@ before(async () => {
   gate = `http://${postern.env.POSTERN_LISTEN}/mcp/everything`;
   await postern.cli(['resource', 'add', uri, '--name', 'Everything', '--slug', 'everything', '--upstream', direct]);
   await postern.cli(['user', 'add', 'ana@example.com', '--password-stdin'], { input: 'seven green umbrellas' });
+  await postern.knows('everything');
 });
 after(async () => {
   await postern?.stop();

@@ -30,6 +30,7 @@ before(async () => {
   await postern.cli(['import', file, '--stdio', '--out', `${file}.new`]);
   const { mcpServers } = JSON.parse(await readFile(`${file}.new`, 'utf8'));
   assert.deepEqual(Object.keys(mcpServers).sort(), ['clock', 'files']);
+  await postern.knows('files');
 });
 after(async () => {
   await postern?.stop();

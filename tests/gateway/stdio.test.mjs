@@ -28,6 +28,7 @@ before(async () => {
   gate = `http://${postern.env.POSTERN_LISTEN}/mcp/everything`;
   const { mcpServers } = JSON.parse(await readFile(`${file}.new`, 'utf8'));
   assert.deepEqual(mcpServers, { everything: { type: 'http', url: uri } });
+  await postern.knows('everything');
 });
 after(() => postern?.stop());
 

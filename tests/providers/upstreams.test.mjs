@@ -23,6 +23,7 @@ before(async () => {
   uri = `${postern.issuer}/mcp/mail`;
   await postern.cli(['resource', 'add', uri, '--name', 'Mail', '--slug', 'mail', '--upstream', mail.url]);
   await postern.cli(['user', 'add', 'ana@example.com', '--password-stdin'], { input: PASSWORD });
+  await postern.knows('mail');
   app = await App.register(postern.issuer, { name: 'Claude Code' });
 });
 after(async () => {

@@ -74,6 +74,12 @@ export class Postern {
     return JSON.parse(stdout);
   }
 
+  /** Waits until the running server has heard of a server behind the gateway, for which it has a second. */
+  async knows(slug) {
+    const gate = `http://${this.env.POSTERN_LISTEN}/mcp/${slug}`;
+    await until(`the gateway knows ${slug}`, async () => (await fetch(gate, { method: 'POST' })).status !== 404);
+  }
+
   /** Ends the server the way an operator does, and checks that it goes in peace. */
   async stop() {
     if (this.status === undefined && this.child?.pid) {
