@@ -131,6 +131,8 @@ impl World {
             ),
             with(&server, "set_cedar", &[("policies", "permit(principal, action, resource);")]),
             with(&server, "remove_cedar", &[]),
+            with(&server, "show_key", &[("kind", "bearer"), ("key", "a-key-of-the-server")]),
+            with(&server, "forget_key", &[]),
             with(&server, "define", &[("role", "all"), ("scope", "notes:read")]),
             with(&server, "remove", &[("role", "all")]),
             with(&server, "give", &[("role", "reader"), ("who", "everyone")]),
