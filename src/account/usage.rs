@@ -48,6 +48,7 @@ mod tests {
             last_used_at: used,
             last_used_address: address.map(str::to_owned),
             revoked_at: None,
+            narrowed_at: None,
         }
     }
 

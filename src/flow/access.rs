@@ -2,16 +2,20 @@
 
 use super::core::{Caller, Core};
 use super::failure::Fault;
-use super::live;
+use super::hold::hold_on;
+use super::live::{self, View};
 use super::people::OrderError;
+use crate::account::cut::Hold;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{StoreError, Tx, audit, clients, families, grants, resources, users};
 use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientId};
-use crate::types::grant::Grant;
+use crate::types::fingerprint::Fingerprint;
+use crate::types::grant::{Grant, GrantState};
 use crate::types::id::{GrantId, UserId};
 use crate::types::resource::Resource;
 use crate::types::scope::ScopeSet;
+use crate::types::time::Timestamp;
 use crate::types::user::User;
 
 /// A grant with the things it joins.
@@ -25,6 +29,29 @@ pub struct Access {
     pub client: Option<Client>,
     /// Its resource.
     pub resource: Option<Resource>,
+}
+
+/// How an approval stands. `signed_in` is when its person last signed in for the app, as far as it is known.
+#[must_use]
+pub fn state(
+    view: &View,
+    grant: &Grant,
+    client: Option<&Client>,
+    signed_in: Option<Timestamp>,
+    now: Timestamp,
+) -> GrantState {
+    let changed = grant.user_id.is_some()
+        && client.is_some_and(|client| !Fingerprint::read(&grant.client_fingerprint).rests_on(client));
+    match hold_on(view, grant, signed_in, now) {
+        _ if grant.revoked_at.is_some() => GrantState::Ended,
+        _ if !grant.is_live(now) => GrantState::Expired,
+        Some(Hold::Stopped) => GrantState::Stopped,
+        Some(Hold::SignInDue) => GrantState::SignInDue,
+        Some(Hold::ConsentDue) => GrantState::ConsentDue,
+        None if changed => GrantState::ConsentDue,
+        None if grant.narrowed_at.is_some() => GrantState::Narrowed,
+        None => GrantState::Active,
+    }
 }
 
 /// The grants that are meant, newest first.

@@ -9,6 +9,7 @@ use super::cut::{self, By, Order};
 use super::failure::Fault;
 use super::people::OrderError;
 use crate::account::detector::{self, Replay};
+use crate::storage::alerts::AlertFilter;
 use crate::storage::audit::AuditFilter;
 use crate::storage::{StoreError, alerts, audit, outbox, users};
 use crate::types::alert::{Action, Alert, Detector, Finding, Rule, Subject};
@@ -273,20 +274,8 @@ async fn acted(core: &Core, id: AlertId, cut: Option<CutId>, outcome: &str) -> R
 /// # Errors
 /// A fault.
 pub async fn list(core: &Core, open_only: bool) -> Result<Vec<Alert>, Fault> {
-    page(core, open_only, None, ALERTS_ON_A_PAGE).await
-}
-
-/// The same, so many of those raised before one of them.
-///
-/// # Errors
-/// A fault.
-pub async fn page(
-    core: &Core,
-    open_only: bool,
-    before: Option<AlertId>,
-    limit: i64,
-) -> Result<Vec<Alert>, Fault> {
-    Ok(core.store.read(move |tx| alerts::list(tx, open_only, before, limit)).await?)
+    let filter = AlertFilter { open: open_only.then_some(true), ..AlertFilter::default() };
+    Ok(core.store.read(move |tx| alerts::list(tx, &filter, None, ALERTS_ON_A_PAGE)).await?)
 }
 
 /// Takes note of an open alert.

@@ -183,9 +183,9 @@ pub async fn find(core: &Core, id: &str) -> Result<Shown, OrderError> {
 }
 
 /// A call, with the names of person, app and server.
-type Named = (CallApproval, Option<String>, Option<String>, Option<(String, String)>);
+pub(super) type Named = (CallApproval, Option<String>, Option<String>, Option<(String, String)>);
 
-fn named(tx: &mut Tx<'_>, approval: CallApproval) -> Result<Named, StoreError> {
+pub(super) fn named(tx: &mut Tx<'_>, approval: CallApproval) -> Result<Named, StoreError> {
     let person = match approval.user_id {
         Some(id) => users::find(tx, id)?.map(|user| user.email),
         None => None,
@@ -195,7 +195,7 @@ fn named(tx: &mut Tx<'_>, approval: CallApproval) -> Result<Named, StoreError> {
     Ok((approval, person, app, server.map(|server| (server.name, server.uri.to_string()))))
 }
 
-fn shown(core: &Core, (approval, person, app, server): Named, now: Timestamp) -> Shown {
+pub(super) fn shown(core: &Core, (approval, person, app, server): Named, now: Timestamp) -> Shown {
     let opened = core.master.open(SEALED, &approval.id.to_string(), &approval.sealed);
     Shown {
         stage: approval.stage(now),

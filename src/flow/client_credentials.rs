@@ -189,5 +189,6 @@ fn new_grant(core: &Core, client: &Client, resource: &Resource, scopes: &ScopeSe
         last_used_at: None,
         last_used_address: None,
         revoked_at: None,
+        narrowed_at: None,
     }
 }

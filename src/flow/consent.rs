@@ -429,6 +429,7 @@ impl Issue {
                         last_used_at: None,
                         last_used_address: None,
                         revoked_at: None,
+                        narrowed_at: None,
                     };
                     grants::expire_standing(tx, &grant, now)?;
                     grants::insert(tx, &grant)?;

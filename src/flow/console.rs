@@ -2,17 +2,23 @@
 
 use std::collections::HashMap;
 
+use super::call_approvals::{self, Shown};
 use super::core::{Caller, Core};
 use super::failure::Fault;
+use crate::storage::access_map::{self, Whose};
+use crate::storage::alerts::{self, AlertFilter};
 use crate::storage::audit::{self, AuditFilter};
 use crate::storage::audit_chain::Chained;
-use crate::storage::grants::GrantFilter;
-use crate::storage::{StoreError, Tx, clients, console, sessions, users};
+use crate::storage::console::{AppFilter, PeopleFilter};
+use crate::storage::{StoreError, Tx, clients, console, cuts, sessions, users};
+use crate::types::alert::Alert;
 use crate::types::audit::{AuditEvent, AuditKind};
+use crate::types::call_approval::Stage;
 use crate::types::client::{Client, ClientId};
-use crate::types::grant::Grant;
-use crate::types::id::{GrantId, SessionId, UserId};
-use crate::types::policy::CONSOLE_PAGE;
+use crate::types::cut::Cut;
+use crate::types::id::{AlertId, CallApprovalId, CutId, ResourceId, SessionId, UserId};
+use crate::types::network::Network;
+use crate::types::policy::{CONSOLE_LOOK, CONSOLE_PAGE, CONSOLE_STRIDE};
 use crate::types::session::Session;
 use crate::types::user::User;
 
@@ -44,17 +50,53 @@ impl<T, K> Page<T, K> {
     }
 }
 
+/// What one step of [`scan`] gives: every row that was looked at by its key, and the row itself where it is meant.
+pub(super) type Looked<T, K> = Vec<(K, Option<T>)>;
+
+/// Reads on, `stride` rows at a time, until a page is full or [`CONSOLE_LOOK`] rows were looked at: then it has fewer, and
+/// says where to go on.
+pub(super) fn scan<T, K: Clone>(
+    tx: &mut Tx<'_>,
+    (limit, stride): (i64, i64),
+    from: Option<K>,
+    mut step: impl FnMut(&mut Tx<'_>, Option<K>, i64) -> Result<Looked<T, K>, StoreError>,
+) -> Result<Page<T, K>, StoreError> {
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (mut rows, mut last, mut place, mut looked) = (Vec::new(), None, from, 0);
+    loop {
+        let read = step(tx, place.clone(), stride)?;
+        let whole = i64::try_from(read.len()).is_ok_and(|count| count < stride);
+        for (key, row) in read {
+            if let Some(row) = row {
+                if rows.len() == most {
+                    return Ok(Page { rows, next: last });
+                }
+                rows.push(row);
+                last = Some(key.clone());
+            }
+            place = Some(key);
+        }
+        looked += stride;
+        if whole {
+            return Ok(Page { rows, next: None });
+        }
+        if looked >= CONSOLE_LOOK {
+            return Ok(Page { rows, next: place });
+        }
+    }
+}
+
 /// People by address.
 ///
 /// # Errors
 /// A fault.
 pub async fn people(
     core: &Core,
-    prefix: String,
+    filter: PeopleFilter,
     after: String,
     limit: i64,
 ) -> Result<Page<User, String>, Fault> {
-    let rows = core.store.read(move |tx| console::people(tx, &prefix, &after, limit + 1)).await?;
+    let rows = core.store.read(move |tx| console::people(tx, &filter, &after, limit + 1)).await?;
     Ok(Page::of(rows, limit, |user| user.email.to_lowercase()))
 }
 
@@ -64,55 +106,160 @@ pub async fn people(
 /// A fault.
 pub async fn apps(
     core: &Core,
-    part: String,
+    filter: AppFilter,
     after: String,
     limit: i64,
 ) -> Result<Page<Client, String>, Fault> {
-    let rows = core.store.read(move |tx| console::apps(tx, &part, &after, limit + 1)).await?;
+    let rows = core.store.read(move |tx| console::apps(tx, &filter, &after, limit + 1)).await?;
     Ok(Page::of(rows, limit, |client| client.id.as_str().to_owned()))
 }
 
-/// The access map: who lets what app do what where, newest first.
-///
-/// # Errors
-/// A fault.
-pub async fn access(
-    core: &Core,
-    filter: GrantFilter,
-    before: Option<GrantId>,
-    limit: i64,
-) -> Result<(Page<Grant, GrantId>, Names), Fault> {
-    let (rows, names) = core
-        .store
-        .read(move |tx| {
-            let rows = console::access(tx, &filter, before, limit + 1)?;
-            let people = rows.iter().filter_map(|grant| grant.user_id);
-            let apps = rows.iter().map(|grant| grant.client_id.clone());
-            let names = names(tx, people, apps)?;
-            Ok((rows, names))
-        })
-        .await?;
-    Ok((Page::of(rows, limit, |grant| grant.id), names))
+/// Which sign-ins are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Of people whose e-mail address begins so.
+    pub people: Option<String>,
+    /// Of this person.
+    pub user_id: Option<UserId>,
+    /// From there.
+    pub network: Option<Network>,
 }
 
-/// Sessions, newest first.
+/// Sessions, newest first. Where they are narrowed to a network, a page may be short and yet not the last.
 ///
 /// # Errors
 /// A fault.
 pub async fn sessions(
     core: &Core,
+    filter: SessionFilter,
     before: Option<SessionId>,
     limit: i64,
 ) -> Result<(Page<Session, SessionId>, Names), Fault> {
-    let (rows, names) = core
+    Ok(core
         .store
         .read(move |tx| {
-            let rows = console::sessions(tx, before, limit + 1)?;
-            let names = names(tx, rows.iter().map(|session| session.user_id), [].into_iter())?;
-            Ok((rows, names))
+            let people = match (&filter.people, filter.user_id) {
+                (_, Some(id)) => Some(Whose::These(vec![id.to_string()])),
+                (Some(prefix), None) => Some(access_map::whose(tx, prefix)?),
+                (None, None) => None,
+            };
+            let stride = if filter.network.is_none() { limit + 1 } else { CONSOLE_STRIDE.max(limit + 1) };
+            let page = scan(tx, (limit, stride), before, |tx, place, stride| {
+                let rows = console::sessions(tx, people.as_ref(), place, stride)?;
+                let from_there = |session: &Session| {
+                    let address = session.address.as_deref().and_then(|text| text.parse().ok());
+                    let within = |network: &Network| address.is_some_and(|address| network.contains(address));
+                    filter.network.as_ref().is_none_or(within)
+                };
+                Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(from_there))).collect())
+            })?;
+            let names = names(tx, page.rows.iter().map(|session| session.user_id), [].into_iter())?;
+            Ok((page, names))
+        })
+        .await?)
+}
+
+/// Which cuts are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct CutFilter {
+    /// With this in the target's name, the reason or the name of who cut, whatever its case.
+    pub part: Option<String>,
+    /// Of this kind of target, by [`crate::types::cut::Target::kind`].
+    pub target: Option<String>,
+    /// That stand so, by [`Cut::state`].
+    pub state: Option<String>,
+}
+
+/// Cuts, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn cuts(
+    core: &Core,
+    filter: CutFilter,
+    before: Option<CutId>,
+    limit: i64,
+) -> Result<Page<Cut, CutId>, Fault> {
+    let now = core.now();
+    let part = filter.part.map(|part| part.to_lowercase());
+    let meant = move |cut: &Cut| {
+        let has = |part: &String| {
+            let words = [&cut.label, &cut.reason, &cut.by_name];
+            words.iter().any(|text| text.to_lowercase().contains(part))
+        };
+        part.as_ref().is_none_or(has)
+            && filter.target.as_ref().is_none_or(|kind| kind == cut.target.kind())
+            && filter.state.as_ref().is_none_or(|state| state == cut.state(now))
+    };
+    Ok(core
+        .store
+        .read(move |tx| {
+            scan(tx, (limit, CONSOLE_STRIDE.max(limit + 1)), before, |tx, place, stride| {
+                let rows = cuts::list(tx, place, stride)?;
+                Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(&meant))).collect())
+            })
+        })
+        .await?)
+}
+
+/// Alerts, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn alerts(
+    core: &Core,
+    filter: AlertFilter,
+    before: Option<AlertId>,
+    limit: i64,
+) -> Result<Page<Alert, AlertId>, Fault> {
+    let rows = core.store.read(move |tx| alerts::list(tx, &filter, before, limit + 1)).await?;
+    Ok(Page::of(rows, limit, |alert| alert.id))
+}
+
+/// Which calls are meant that wait or have waited; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct CallFilter {
+    /// Of a tool, prompt or resource with this in its name, whatever its case.
+    pub part: Option<String>,
+    /// At these servers.
+    pub servers: Option<Vec<ResourceId>>,
+    /// That have come so far.
+    pub stage: Option<Stage>,
+}
+
+/// Calls that wait, oldest first, or those that do not wait any more, newest first.
+///
+/// # Errors
+/// A fault.
+pub async fn calls(
+    core: &Core,
+    waiting: bool,
+    filter: CallFilter,
+    after: Option<CallApprovalId>,
+    limit: i64,
+) -> Result<Page<Shown, CallApprovalId>, Fault> {
+    let now = core.now();
+    let part = filter.part.map(|part| part.to_lowercase());
+    let meant = move |call: &crate::types::call_approval::CallApproval| {
+        let stage = call.stage(now);
+        (waiting || stage != Stage::Waiting)
+            && part.as_ref().is_none_or(|part| call.name.to_lowercase().contains(part))
+            && filter.servers.as_ref().is_none_or(|servers| servers.contains(&call.resource_id))
+            && filter.stage.is_none_or(|wanted| wanted == stage)
+    };
+    let page = core
+        .store
+        .read(move |tx| {
+            let page = scan(tx, (limit, CONSOLE_STRIDE.max(limit + 1)), after, |tx, place, stride| {
+                let rows = crate::storage::call_approvals::list(tx, !waiting, place, stride, now)?;
+                Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(&meant))).collect())
+            })?;
+            let rows = page.rows.into_iter().map(|one| call_approvals::named(tx, one));
+            Ok(Page { rows: rows.collect::<Result<Vec<_>, _>>()?, next: page.next })
         })
         .await?;
-    Ok((Page::of(rows, limit, |session| session.id), names))
+    let rows = page.rows.into_iter().map(|named| call_approvals::shown(core, named, now)).collect();
+    Ok(Page { rows, next: page.next })
 }
 
 /// Signs a browser out; whether there was such a one.
@@ -176,7 +323,7 @@ pub async fn chained(
         .await?)
 }
 
-fn names(
+pub(super) fn names(
     tx: &mut Tx<'_>,
     people: impl Iterator<Item = UserId>,
     apps: impl Iterator<Item = ClientId>,
@@ -191,16 +338,6 @@ fn names(
         people: console::people_of(tx, &people)?.into_iter().map(|user| (user.id, user)).collect(),
         apps: console::apps_of(tx, &apps)?.into_iter().map(|client| (client.id.clone(), client)).collect(),
     })
-}
-
-/// The people and apps that some approvals name.
-///
-/// # Errors
-/// A fault.
-pub async fn names_for(core: &Core, rows: &[Grant]) -> Result<Names, Fault> {
-    let people: Vec<UserId> = rows.iter().filter_map(|grant| grant.user_id).collect();
-    let apps: Vec<ClientId> = rows.iter().map(|grant| grant.client_id.clone()).collect();
-    Ok(core.store.read(move |tx| names(tx, people.into_iter(), apps.into_iter())).await?)
 }
 
 /// These people, by id.

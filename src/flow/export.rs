@@ -2,45 +2,89 @@
 
 use serde_json::{Value, json};
 
-use super::console::{self, Names};
+use super::access_map::{self, Standing};
+use super::console::{self, CutFilter, Names, SessionFilter};
 use super::core::{Caller, Core};
 use super::failure::Fault;
-use super::{alerts, cut, keys};
+use super::keys::{self, KeyState};
+use super::live::View;
+use crate::storage::access_map::AccessFilter;
+use crate::storage::alerts::AlertFilter;
 use crate::storage::audit::{self, AuditFilter};
-use crate::storage::grants::GrantFilter;
+use crate::storage::console::{AppFilter, PeopleFilter};
 use crate::types::audit::AuditKind;
 use crate::types::client::Client;
-use crate::types::id::{CutId, GrantId, SessionId, UserId};
+use crate::types::id::{AlertId, CutId, GrantId, SessionId, UserId};
+use crate::types::key::{SigningAlg, SigningKey};
 use crate::types::policy::EXPORT_STEP;
+use crate::types::resource::Resource;
 use crate::types::time::Timestamp;
 
 /// A list, and what it is narrowed to.
 #[derive(Clone, Debug)]
 pub enum List {
-    /// People whose address begins so.
-    People {
-        /// The beginning.
-        prefix: String,
-    },
-    /// Apps with this in id, name or addresses.
-    Apps {
-        /// The part.
-        part: String,
-    },
+    /// People.
+    People(PeopleFilter),
+    /// Apps.
+    Apps(AppFilter),
     /// Approvals.
-    Access(GrantFilter),
+    Access(Box<AccessFilter>),
     /// Sign-ins.
-    Sessions,
+    Sessions(SessionFilter),
     /// Audit records.
     Audit(Box<AuditFilter>),
     /// MCP servers.
-    Servers,
+    Servers(ServerFilter),
     /// Alerts.
-    Alerts,
+    Alerts(AlertFilter),
     /// Cuts.
-    Cuts,
+    Cuts(CutFilter),
     /// Signing keys.
-    Keys,
+    Keys(KeyFilter),
+}
+
+/// Which servers are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFilter {
+    /// With this in name or address, whatever its case.
+    pub part: String,
+    /// Whether they are behind the gateway.
+    pub gateway: Option<bool>,
+}
+
+/// Which signing keys are meant; every member that is set narrows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyFilter {
+    /// Of this algorithm.
+    pub alg: Option<SigningAlg>,
+    /// That do this now.
+    pub state: Option<KeyState>,
+}
+
+/// The servers that are meant, by name.
+#[must_use]
+pub fn servers<'v>(view: &'v View, filter: &ServerFilter) -> Vec<&'v Resource> {
+    let part = filter.part.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&part);
+    let meant = |one: &&Resource| {
+        (has(&one.name) || has(one.uri.as_str()))
+            && filter.gateway.is_none_or(|gateway| gateway == one.upstream.is_some())
+    };
+    let mut all: Vec<&Resource> = view.resources.values().filter(meant).collect();
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// The signing keys that are meant.
+///
+/// # Errors
+/// A fault.
+pub async fn keys(core: &Core, filter: KeyFilter) -> Result<Vec<(SigningKey, KeyState)>, Fault> {
+    let mut all = keys::list(core).await?;
+    all.retain(|(key, state)| {
+        filter.alg.is_none_or(|alg| alg == key.alg) && filter.state.is_none_or(|wanted| wanted == *state)
+    });
+    Ok(all)
 }
 
 impl List {
@@ -48,7 +92,7 @@ impl List {
     #[must_use]
     pub const fn columns(&self) -> &'static [&'static str] {
         match self {
-            Self::People { .. } => &[
+            Self::People(_) => &[
                 "id",
                 "email",
                 "name",
@@ -58,7 +102,7 @@ impl List {
                 "created_at",
                 "disabled_at",
             ],
-            Self::Apps { .. } => {
+            Self::Apps(_) => {
                 &["id", "name", "kind", "redirect_uris", "created_at", "first_granted_at", "disabled_at"]
             }
             Self::Access(_) => &[
@@ -75,8 +119,9 @@ impl List {
                 "last_used_address",
                 "expires_at",
                 "revoked_at",
+                "state",
             ],
-            Self::Sessions => {
+            Self::Sessions(_) => {
                 &["id", "person_id", "person", "address", "browser", "created_at", "last_seen_at"]
             }
             Self::Audit(_) => &[
@@ -95,8 +140,8 @@ impl List {
                 "position",
                 "hash",
             ],
-            Self::Servers => &["id", "uri", "name", "scopes", "created_at"],
-            Self::Alerts => &[
+            Self::Servers(_) => &["id", "uri", "name", "scopes", "created_at"],
+            Self::Alerts(_) => &[
                 "id",
                 "detector",
                 "subject_kind",
@@ -109,7 +154,7 @@ impl List {
                 "acknowledged_at",
                 "acknowledged_by",
             ],
-            Self::Cuts => &[
+            Self::Cuts(_) => &[
                 "id",
                 "at",
                 "target",
@@ -123,7 +168,7 @@ impl List {
                 "undone_at",
                 "undone_by",
             ],
-            Self::Keys => &["kid", "algorithm", "created_at", "activates_at", "removed_at"],
+            Self::Keys(_) => &["kid", "algorithm", "created_at", "activates_at", "removed_at"],
         }
     }
 }
@@ -166,15 +211,15 @@ impl Export {
         }
         let after = self.after.take();
         let (rows, next) = match self.list.clone() {
-            List::People { prefix } => people(core, prefix, after).await?,
-            List::Apps { part } => apps(core, part, after).await?,
-            List::Access(filter) => access(core, filter, after).await?,
-            List::Sessions => sessions(core, after).await?,
+            List::People(filter) => people(core, filter, after).await?,
+            List::Apps(filter) => apps(core, filter, after).await?,
+            List::Access(filter) => access(core, *filter, after).await?,
+            List::Sessions(filter) => sessions(core, filter, after).await?,
             List::Audit(filter) => records(core, *filter, after).await?,
-            List::Servers => (servers(core), None),
-            List::Alerts => (found(core).await?, None),
-            List::Cuts => cuts(core, after).await?,
-            List::Keys => (signing_keys(core).await?, None),
+            List::Servers(filter) => (protected(core, &filter), None),
+            List::Alerts(filter) => found(core, filter, after).await?,
+            List::Cuts(filter) => cuts(core, filter, after).await?,
+            List::Keys(filter) => (signing_keys(core, filter).await?, None),
         };
         self.ended = next.is_none();
         self.after = next;
@@ -195,8 +240,8 @@ fn person(names: &Names, id: Option<UserId>) -> (Value, Value) {
     (json!(id.map(|id| id.to_string())), json!(email))
 }
 
-async fn people(core: &Core, prefix: String, after: Option<String>) -> Result<Rows, Fault> {
-    let page = console::people(core, prefix, after.unwrap_or_default(), EXPORT_STEP).await?;
+async fn people(core: &Core, filter: PeopleFilter, after: Option<String>) -> Result<Rows, Fault> {
+    let page = console::people(core, filter, after.unwrap_or_default(), EXPORT_STEP).await?;
     let row = |user: &crate::types::user::User| {
         vec![
             json!(user.id.to_string()),
@@ -212,8 +257,8 @@ async fn people(core: &Core, prefix: String, after: Option<String>) -> Result<Ro
     Ok((page.rows.iter().map(row).collect(), page.next))
 }
 
-async fn apps(core: &Core, part: String, after: Option<String>) -> Result<Rows, Fault> {
-    let page = console::apps(core, part, after.unwrap_or_default(), EXPORT_STEP).await?;
+async fn apps(core: &Core, filter: AppFilter, after: Option<String>) -> Result<Rows, Fault> {
+    let page = console::apps(core, filter, after.unwrap_or_default(), EXPORT_STEP).await?;
     let row = |client: &Client| {
         vec![
             json!(client.id.as_str()),
@@ -228,12 +273,12 @@ async fn apps(core: &Core, part: String, after: Option<String>) -> Result<Rows, 
     Ok((page.rows.iter().map(row).collect(), page.next))
 }
 
-async fn access(core: &Core, filter: GrantFilter, after: Option<String>) -> Result<Rows, Fault> {
+async fn access(core: &Core, filter: AccessFilter, after: Option<String>) -> Result<Rows, Fault> {
     let before = after.as_deref().and_then(GrantId::parse);
-    let (page, names) = console::access(core, filter, before, EXPORT_STEP).await?;
+    let (page, names) = access_map::page(core, filter, before, EXPORT_STEP).await?;
     let view = core.live.view();
     let mut rows = Vec::with_capacity(page.rows.len());
-    for grant in &page.rows {
+    for Standing { grant, state } in &page.rows {
         let (id, email) = person(&names, grant.user_id);
         let server = view.resource_by_id(grant.resource_id).map(|server| server.uri.to_string());
         rows.push(vec![
@@ -250,14 +295,15 @@ async fn access(core: &Core, filter: GrantFilter, after: Option<String>) -> Resu
             json!(grant.last_used_address),
             at(grant.expires_at),
             maybe(grant.revoked_at),
+            json!(state.as_str()),
         ]);
     }
     Ok((rows, page.next.map(|id| id.to_string())))
 }
 
-async fn sessions(core: &Core, after: Option<String>) -> Result<Rows, Fault> {
+async fn sessions(core: &Core, filter: SessionFilter, after: Option<String>) -> Result<Rows, Fault> {
     let before = after.as_deref().and_then(SessionId::parse);
-    let (page, names) = console::sessions(core, before, EXPORT_STEP).await?;
+    let (page, names) = console::sessions(core, filter, before, EXPORT_STEP).await?;
     let mut rows = Vec::with_capacity(page.rows.len());
     for session in &page.rows {
         let (id, email) = person(&names, Some(session.user_id));
@@ -302,11 +348,9 @@ async fn records(core: &Core, filter: AuditFilter, after: Option<String>) -> Res
     Ok((rows, page.next.map(|place| place.to_string())))
 }
 
-fn servers(core: &Core) -> Vec<Vec<Value>> {
-    let view = core.live.view();
-    let mut all: Vec<_> = view.resources.values().collect();
-    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    all.into_iter()
+fn protected(core: &Core, filter: &ServerFilter) -> Vec<Vec<Value>> {
+    servers(&core.live.view(), filter)
+        .into_iter()
         .map(|server| {
             let scopes: Vec<&str> = server.scopes.iter().map(|scope| scope.name.as_str()).collect();
             vec![
@@ -320,8 +364,8 @@ fn servers(core: &Core) -> Vec<Vec<Value>> {
         .collect()
 }
 
-async fn found(core: &Core) -> Result<Vec<Vec<Value>>, Fault> {
-    let row = |alert: crate::types::alert::Alert| {
+async fn found(core: &Core, filter: AlertFilter, after: Option<String>) -> Result<Rows, Fault> {
+    let row = |alert: &crate::types::alert::Alert| {
         vec![
             json!(alert.id.to_string()),
             json!(alert.detector.as_str()),
@@ -336,14 +380,14 @@ async fn found(core: &Core) -> Result<Vec<Vec<Value>>, Fault> {
             json!(alert.acknowledged_by),
         ]
     };
-    Ok(alerts::list(core, false).await?.into_iter().map(row).collect())
+    let before = after.as_deref().and_then(AlertId::parse);
+    let page = console::alerts(core, filter, before, EXPORT_STEP).await?;
+    Ok((page.rows.iter().map(row).collect(), page.next.map(|id| id.to_string())))
 }
 
-async fn cuts(core: &Core, after: Option<String>) -> Result<Rows, Fault> {
+async fn cuts(core: &Core, filter: CutFilter, after: Option<String>) -> Result<Rows, Fault> {
     let before = after.as_deref().and_then(CutId::parse);
-    let all = cut::list(core, before, EXPORT_STEP).await?;
-    let full = i64::try_from(all.len()).unwrap_or(i64::MAX) == EXPORT_STEP;
-    let next = all.last().filter(|_| full).map(|cut| cut.id.to_string());
+    let page = console::cuts(core, filter, before, EXPORT_STEP).await?;
     let now = core.now();
     let row = |cut: &crate::types::cut::Cut| {
         vec![
@@ -361,11 +405,11 @@ async fn cuts(core: &Core, after: Option<String>) -> Result<Rows, Fault> {
             json!(cut.undone_by),
         ]
     };
-    Ok((all.iter().map(row).collect(), next))
+    Ok((page.rows.iter().map(row).collect(), page.next.map(|id| id.to_string())))
 }
 
-async fn signing_keys(core: &Core) -> Result<Vec<Vec<Value>>, Fault> {
-    let row = |(key, _): (crate::types::key::SigningKey, keys::KeyState)| {
+async fn signing_keys(core: &Core, filter: KeyFilter) -> Result<Vec<Vec<Value>>, Fault> {
+    let row = |(key, _): (SigningKey, KeyState)| {
         vec![
             json!(key.kid),
             json!(key.alg.as_str()),
@@ -374,5 +418,5 @@ async fn signing_keys(core: &Core) -> Result<Vec<Vec<Value>>, Fault> {
             maybe(key.removed_at),
         ]
     };
-    Ok(keys::list(core).await?.into_iter().map(row).collect())
+    Ok(keys(core, filter).await?.into_iter().map(row).collect())
 }

@@ -103,6 +103,7 @@ pub async fn create(core: &Core, caller: &Caller, new: NewGrantToken) -> Result<
         last_used_at: None,
         last_used_address: None,
         revoked_at: None,
+        narrowed_at: None,
     };
     let secret = Token::generate(TokenKind::Grant, core.rng.as_ref());
     let token = GrantToken {

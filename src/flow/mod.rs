@@ -1,6 +1,7 @@
 //! Use cases: read, decide, mint, commit. The only floor where the others meet.
 
 pub mod access;
+pub mod access_map;
 pub mod account;
 pub mod admin_api;
 pub mod alert_mail;

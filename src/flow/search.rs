@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::failure::Fault;
 use crate::storage::audit::{self, AuditFilter};
+use crate::storage::console::{AppFilter, PeopleFilter};
 use crate::storage::{clients, console, cuts, grants, sessions, users};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{Client, ClientId};
@@ -84,8 +85,13 @@ pub async fn search(core: &Core, text: &str) -> Result<Found, Fault> {
         return Ok(core
             .store
             .read(move |tx| {
-                let people = console::people(tx, &text, "", SEARCH_SHOWN)?;
-                Ok(Found { people, apps: console::apps(tx, &text, "", SEARCH_SHOWN)?, ..found })
+                let whose = PeopleFilter { prefix: text.clone(), ..PeopleFilter::default() };
+                let which = AppFilter { part: text, ..AppFilter::default() };
+                Ok(Found {
+                    people: console::people(tx, &whose, "", SEARCH_SHOWN)?,
+                    apps: console::apps(tx, &which, "", SEARCH_SHOWN)?,
+                    ..found
+                })
             })
             .await?);
     };

@@ -3,6 +3,7 @@
 use super::core::Core;
 use super::failure::Fault;
 use crate::account::permission::permitted;
+use crate::storage::console::PeopleFilter;
 use crate::storage::grants::GrantFilter;
 use crate::storage::{console, grants, resources};
 use crate::types::access_rule::Who;
@@ -40,7 +41,7 @@ pub async fn may_do(
         .store
         .read(move |tx| {
             let Some(resource) = resources::find(tx, id)? else { return Ok((Vec::new(), None)) };
-            let people = console::people(tx, "", &after, WHO_SCAN)?;
+            let people = console::people(tx, &PeopleFilter::default(), &after, WHO_SCAN)?;
             let whole = i64::try_from(people.len()).is_ok_and(|read| read < WHO_SCAN);
             let (mut found, mut next, mut last) = (Vec::new(), None, None);
             for user in people {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 
+use super::access_map::escaped;
 use super::audit::{ChainedRow, read_chained};
 use super::error::StoreError;
 use super::row::{moment, need};
@@ -228,13 +229,24 @@ pub fn find(tx: &mut Tx<'_>, id: AlertId) -> Result<Option<Alert>, StoreError> {
     row.map(Row::read).transpose()
 }
 
+/// Which alerts are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct AlertFilter {
+    /// Whether somebody has yet to take note of them.
+    pub open: Option<bool>,
+    /// Of this detector.
+    pub detector: Option<Detector>,
+    /// About something with this in its id or address.
+    pub subject: Option<String>,
+}
+
 /// Alerts, newest first: only the open ones, or all; at most `limit`.
 ///
 /// # Errors
 /// A fault of the database.
 pub fn list(
     tx: &mut Tx<'_>,
-    open_only: bool,
+    filter: &AlertFilter,
     before: Option<AlertId>,
     limit: i64,
 ) -> Result<Vec<Alert>, StoreError> {
@@ -243,8 +255,16 @@ pub fn list(
     if let Some(id) = before {
         query = query.filter(alert::id.lt(id.to_string()));
     }
-    if open_only {
-        query = query.filter(alert::acknowledged_at.is_null());
+    query = match filter.open {
+        None => query,
+        Some(true) => query.filter(alert::acknowledged_at.is_null()),
+        Some(false) => query.filter(alert::acknowledged_at.is_not_null()),
+    };
+    if let Some(detector) = filter.detector {
+        query = query.filter(alert::detector.eq(detector.as_str()));
+    }
+    if let Some(part) = &filter.subject {
+        query = query.filter(alert::subject.like(format!("%{}%", escaped(part))).escape('\\'));
     }
     let rows: Vec<Row> = query.load(tx.connection())?;
     rows.into_iter().map(Row::read).collect()

@@ -1,80 +1,108 @@
 //! Pages of the console's lists. Every one goes on from a key, so that the hundredth page costs what the first does.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::{Bool, Text};
 
+use super::access_map::{Whose, contained, escaped, of_people, prefix_range};
 use super::error::StoreError;
+use super::row::to_json;
 use super::schema::{access_grant, client, session, users};
 use super::store::Tx;
-use super::{clients, grants, sessions, users as people};
+use super::{clients, dialect, grants, sessions, users as people};
 use crate::types::audit::AuditKind;
-use crate::types::client::{Client, ClientId};
+use crate::types::client::{Client, ClientId, ClientKind};
 use crate::types::grant::Grant;
 use crate::types::id::{GrantId, ResourceId, SessionId};
 use crate::types::session::Session;
 use crate::types::time::Timestamp;
-use crate::types::user::User;
+use crate::types::user::{Role, User};
 
-/// People whose address begins with `prefix`, by address, after the one with `after`.
+/// Which people are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct PeopleFilter {
+    /// Whose e-mail address begins so.
+    pub prefix: String,
+    /// With this role in the console.
+    pub role: Option<Role>,
+    /// Whether they are switched off.
+    pub off: Option<bool>,
+    /// In this group.
+    pub group: Option<String>,
+}
+
+/// Which apps are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct AppFilter {
+    /// With this in id, name or addresses, whatever its case.
+    pub part: String,
+    /// Whose identity comes from there.
+    pub kind: Option<ClientKind>,
+    /// Whether they are switched off.
+    pub off: Option<bool>,
+    /// Whether anybody has ever let them in.
+    pub approved: Option<bool>,
+}
+
+/// People by address, after the one with `after`.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn people(tx: &mut Tx<'_>, prefix: &str, after: &str, limit: i64) -> Result<Vec<User>, StoreError> {
-    // A range, which an index serves on both databases, where LIKE would depend on the collation.
-    let from = prefix.to_lowercase();
-    let to = format!("{from}\u{10ffff}");
-    let rows: Vec<people::Row> = users::table
+pub fn people(
+    tx: &mut Tx<'_>,
+    filter: &PeopleFilter,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<User>, StoreError> {
+    let (from, to) = prefix_range(&filter.prefix);
+    let mut query = users::table
         .filter(users::email_key.gt(after.to_owned()))
         .filter(users::email_key.ge(from))
         .filter(users::email_key.lt(to))
         .order(users::email_key.asc())
         .limit(limit)
-        .load(tx.connection())?;
+        .into_boxed();
+    if let Some(role) = filter.role {
+        query = query.filter(users::role.eq(role.as_str()));
+    }
+    query = match filter.off {
+        None => query,
+        Some(true) => query.filter(users::disabled_at.is_not_null()),
+        Some(false) => query.filter(users::disabled_at.is_null()),
+    };
+    if let Some(group) = &filter.group {
+        let found = dialect::found_in_groups(tx.connection());
+        query = query.filter(sql::<Bool>(found).bind::<Text, _>(to_json(group)?).sql(") > 0"));
+    }
+    let rows: Vec<people::Row> = query.load(tx.connection())?;
     rows.into_iter().map(people::Row::read).collect()
 }
 
-/// Apps that have `part` in their id, name or addresses, whatever its case, by id, after the one with `after`.
+/// Apps by id, after the one with `after`.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn apps(tx: &mut Tx<'_>, part: &str, after: &str, limit: i64) -> Result<Vec<Client>, StoreError> {
+pub fn apps(tx: &mut Tx<'_>, filter: &AppFilter, after: &str, limit: i64) -> Result<Vec<Client>, StoreError> {
     let mut query = client::table.order(client::id.asc()).limit(limit).into_boxed();
     query = query.filter(client::id.gt(after.to_owned()));
-    if !part.is_empty() {
-        let escaped = part.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-        query = query.filter(client::search_key.like(format!("%{escaped}%")).escape('\\'));
+    if !filter.part.is_empty() {
+        query = query.filter(client::search_key.like(contained(&filter.part)).escape('\\'));
     }
+    if let Some(kind) = filter.kind {
+        query = query.filter(client::kind.eq(kind.as_str()));
+    }
+    query = match filter.off {
+        None => query,
+        Some(true) => query.filter(client::disabled_at.is_not_null()),
+        Some(false) => query.filter(client::disabled_at.is_null()),
+    };
+    query = match filter.approved {
+        None => query,
+        Some(true) => query.filter(client::first_granted_at.is_not_null()),
+        Some(false) => query.filter(client::first_granted_at.is_null()),
+    };
     let rows: Vec<clients::Row> = query.load(tx.connection())?;
     rows.into_iter().map(clients::Row::read).collect()
-}
-
-/// The grants that are meant, newest first, before the one with `before`.
-///
-/// # Errors
-/// A fault of the database.
-pub fn access(
-    tx: &mut Tx<'_>,
-    filter: &grants::GrantFilter,
-    before: Option<GrantId>,
-    limit: i64,
-) -> Result<Vec<Grant>, StoreError> {
-    let mut query = access_grant::table.order(access_grant::id.desc()).limit(limit).into_boxed();
-    if let Some(id) = before {
-        query = query.filter(access_grant::id.lt(id.to_string()));
-    }
-    if let Some(id) = filter.user_id {
-        query = query.filter(access_grant::user_id.eq(id.to_string()));
-    }
-    if let Some(id) = &filter.client_id {
-        query = query.filter(access_grant::client_id.eq(id.as_str().to_owned()));
-    }
-    if let Some(id) = filter.resource_id {
-        query = query.filter(access_grant::resource_id.eq(id.to_string()));
-    }
-    if !filter.ended_too {
-        query = query.filter(access_grant::revoked_at.is_null());
-    }
-    let rows: Vec<grants::Row> = query.load(tx.connection())?;
-    rows.into_iter().map(grants::Row::read).collect()
 }
 
 /// The live grants at a resource that hold `scope`, newest first, before the one with `before`.
@@ -89,7 +117,7 @@ pub fn holding(
     (limit, now): (i64, Timestamp),
 ) -> Result<Vec<Grant>, StoreError> {
     // Scopes stand with one space between them, in which no scope has one.
-    let escaped = scope.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    let escaped = escaped(scope);
     let scopes = access_grant::scopes;
     let held = scopes
         .eq(scope.to_owned())
@@ -114,15 +142,25 @@ pub fn holding(
     Ok(found)
 }
 
-/// Sessions, newest first, before the one with `before`.
+/// Sessions, newest first, before the one with `before`; perhaps only those of these people.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn sessions(tx: &mut Tx<'_>, before: Option<SessionId>, limit: i64) -> Result<Vec<Session>, StoreError> {
+pub fn sessions(
+    tx: &mut Tx<'_>,
+    people: Option<&Whose>,
+    before: Option<SessionId>,
+    limit: i64,
+) -> Result<Vec<Session>, StoreError> {
     let mut query = session::table.order(session::id.desc()).limit(limit).into_boxed();
     if let Some(id) = before {
         query = query.filter(session::id.lt(id.to_string()));
     }
+    query = match people {
+        None => query,
+        Some(Whose::These(ids)) => query.filter(session::user_id.eq_any(ids.clone())),
+        Some(Whose::Beginning(prefix)) => query.filter(of_people!(prefix)),
+    };
     let rows: Vec<sessions::Row> = query.load(tx.connection())?;
     rows.into_iter().map(sessions::Row::read).collect()
 }

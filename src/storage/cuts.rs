@@ -329,11 +329,11 @@ pub fn preview(
     })
 }
 
-/// The standing approvals that were last used from these addresses.
+/// The addresses of a network from which standing approvals were last used.
 ///
 /// # Errors
 /// A fault of the database.
-pub fn used_from(tx: &mut Tx<'_>, network: &Network) -> Result<Vec<GrantId>, StoreError> {
+pub(super) fn addresses_in(tx: &mut Tx<'_>, network: &Network) -> Result<Vec<String>, StoreError> {
     use super::schema::access_grant as grant;
     let addresses: Vec<Option<String>> = grant::table
         .filter(grant::revoked_at.is_null())
@@ -341,8 +341,17 @@ pub fn used_from(tx: &mut Tx<'_>, network: &Network) -> Result<Vec<GrantId>, Sto
         .select(grant::last_used_address)
         .distinct()
         .load(tx.connection())?;
+    Ok(addresses.into_iter().flatten().filter(|text| within(network, text)).collect())
+}
+
+/// The standing approvals that were last used from these addresses.
+///
+/// # Errors
+/// A fault of the database.
+pub fn used_from(tx: &mut Tx<'_>, network: &Network) -> Result<Vec<GrantId>, StoreError> {
+    use super::schema::access_grant as grant;
     let mut found = Vec::new();
-    for address in addresses.into_iter().flatten().filter(|text| within(network, text)) {
+    for address in addresses_in(tx, network)? {
         let ids: Vec<String> = grant::table
             .filter(grant::revoked_at.is_null())
             .filter(grant::last_used_address.eq(&address))

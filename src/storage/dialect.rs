@@ -288,6 +288,14 @@ pub(super) const fn in_json_list(connection: &AnyConnection) -> &'static str {
     }
 }
 
+/// The beginning of the condition that a text, which follows, stands in `groups`, with its case; ` > 0` ends it.
+pub(super) const fn found_in_groups(connection: &AnyConnection) -> &'static str {
+    match connection {
+        AnyConnection::Sqlite(_) => "instr(groups, ",
+        AnyConnection::Postgres(_) => "strpos(groups, ",
+    }
+}
+
 /// Lets the statements of this transaction run for as long as they need.
 pub(super) fn take_your_time(connection: &mut AnyConnection) -> Result<(), StoreError> {
     match connection {

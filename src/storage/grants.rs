@@ -32,6 +32,7 @@ pub(super) struct Row {
     last_used_address: Option<String>,
     revoked_at: Option<i64>,
     revoked_reason: Option<String>,
+    narrowed_at: Option<i64>,
 }
 
 impl Row {
@@ -50,6 +51,7 @@ impl Row {
             last_used_at: moment(self.last_used_at),
             last_used_address: self.last_used_address,
             revoked_at: moment(self.revoked_at),
+            narrowed_at: moment(self.narrowed_at),
         })
     }
 }
@@ -88,6 +90,7 @@ pub fn insert(tx: &mut Tx<'_>, new: &Grant) -> Result<(), StoreError> {
         last_used_address: new.last_used_address.clone(),
         revoked_at: None,
         revoked_reason: None,
+        narrowed_at: None,
     };
     diesel::insert_into(table::table)
         .values(&row)
@@ -150,6 +153,7 @@ pub fn renew(
             table::client_fingerprint.eq(client_fingerprint),
             table::expires_at.eq(expires_at.micros()),
             table::updated_at.eq(now.micros()),
+            table::narrowed_at.eq(None::<i64>),
         ))
         .execute(tx.connection())?;
     Ok(changed == 1)
@@ -191,7 +195,7 @@ pub fn narrow(tx: &mut Tx<'_>, grant: &Grant, kept: &ScopeSet, now: Timestamp) -
         .filter(table::scopes.eq(grant.scopes.to_string()));
     let changed = diesel::update(standing)
         // The moment of the approval stays: nothing was approved anew.
-        .set(table::scopes.eq(kept.to_string()))
+        .set((table::scopes.eq(kept.to_string()), table::narrowed_at.eq(now.micros())))
         .execute(tx.connection())?;
     if changed != 1 {
         return Err(StoreError::Retry("access_grant changed meanwhile".to_owned()));

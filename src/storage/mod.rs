@@ -1,5 +1,6 @@
 //! The store: one interface over SQLite and PostgreSQL. No diesel type leaves this folder.
 
+pub mod access_map;
 pub mod access_tokens;
 pub mod alerts;
 pub mod api_requests;

@@ -139,6 +139,7 @@ diesel::table! {
         last_used_address -> Nullable<Text>,
         revoked_at -> Nullable<BigInt>,
         revoked_reason -> Nullable<Text>,
+        narrowed_at -> Nullable<BigInt>,
     }
 }
 diesel::table! {

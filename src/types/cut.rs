@@ -215,6 +215,9 @@ pub struct Cut {
 }
 
 impl Cut {
+    /// What [`Cut::state`] may say.
+    pub const STATES: [&'static str; 4] = ["in force", "done", "ended", "undone"];
+
     /// How it stands at `now`, in a word: `in force`, `ended`, `undone` or `done`.
     #[must_use]
     pub fn state(&self, now: Timestamp) -> &'static str {

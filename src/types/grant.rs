@@ -37,6 +37,66 @@ pub struct Grant {
     pub last_used_address: Option<String>,
     /// When it ended.
     pub revoked_at: Option<Timestamp>,
+    /// When it last lost permissions without being approved anew since.
+    pub narrowed_at: Option<Timestamp>,
+}
+
+/// How an approval stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantState {
+    /// Tokens are issued and accepted for all that was approved.
+    Active,
+    /// The same, for what has been left of it.
+    Narrowed,
+    /// A cut that may be undone, or ends by the clock, holds it.
+    Stopped,
+    /// The person has to approve again: a cut asks for it, or the app is not what was approved.
+    ConsentDue,
+    /// The person has to sign in again.
+    SignInDue,
+    /// Its time is over.
+    Expired,
+    /// It was taken back or cut.
+    Ended,
+}
+
+impl GrantState {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Active,
+        Self::Narrowed,
+        Self::Stopped,
+        Self::ConsentDue,
+        Self::SignInDue,
+        Self::Expired,
+        Self::Ended,
+    ];
+
+    /// The name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Narrowed => "narrowed",
+            Self::Stopped => "stopped",
+            Self::ConsentDue => "consent_due",
+            Self::SignInDue => "sign_in_due",
+            Self::Expired => "expired",
+            Self::Ended => "ended",
+        }
+    }
+
+    /// The inverse of [`GrantState::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Whether it is over for good.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Expired | Self::Ended)
+    }
 }
 
 impl Grant {

@@ -52,7 +52,7 @@ use super::door::{self, Form};
 use super::page::{Leads, fault, moment, page, past, problem};
 use super::site::Site;
 use super::view::Problem;
-use super::view::console::{Act, Cell, ConsolePage, Fact, Search, Table};
+use super::view::console::{Act, Cell, ConsolePage, Fact, Search, Seek, Table};
 use crate::flow::console::Names;
 use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
@@ -60,10 +60,16 @@ use crate::flow::login::SignedIn;
 use crate::flow::people::OrderError;
 use crate::oauth::params::Params;
 use crate::types::client::{Client, ClientId};
-use crate::types::id::UserId;
+use crate::types::id::{ResourceId, UserId};
 use crate::types::time::Timestamp;
 use crate::types::user::Role;
 use crate::wire::caller::From;
+
+/// What is asked for is understood by nobody; showing more than was meant would mislead.
+struct Strange;
+
+/// What is said then.
+const STRANGE: &str = "Nothing is shown: what you look for is not understood.";
 
 /// What every page of the console needs.
 struct Desk<'a> {
@@ -123,6 +129,27 @@ impl<'a> Desk<'a> {
         params.and_then(|params| params.value(name).ok().flatten().map(str::to_owned)).unwrap_or_default()
     }
 
+    /// What the list at `path` may be narrowed by, with what the address narrows it to.
+    fn search(&self, path: &str, mut fields: Vec<Seek>) -> Search {
+        for field in &mut fields {
+            self.asked(field.name).trim().clone_into(&mut field.value);
+        }
+        Search { fields, whole: self.at(path) }
+    }
+
+    /// A parameter of the address that names something: none where it is empty, [`Strange`] where it cannot be.
+    fn named_by<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Strange> {
+        match self.asked(name).trim() {
+            "" => Ok(None),
+            text => parse(text).map(Some).ok_or(Strange),
+        }
+    }
+
+    /// The same for any words.
+    fn words_of(&self, name: &str) -> Option<String> {
+        Some(self.asked(name).trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
     /// An empty page.
     fn blank(&self, part: &'static str, title: impl Into<String>, lead: impl Into<String>) -> ConsolePage {
         let done = DONE.iter().find(|(code, _)| *code == self.asked("done")).map(|(_, words)| *words);
@@ -174,6 +201,27 @@ impl<'a> Desk<'a> {
     /// An address of the console.
     fn at(&self, path: &str) -> String {
         format!("{}/admin{path}", self.site.shell.base)
+    }
+
+    /// Where the list at `path`, narrowed by `query`, goes on.
+    fn further(&self, path: &str, query: &str, from: &str) -> String {
+        let and = if query.is_empty() { "" } else { "&" };
+        self.at(&format!("{path}?{query}{and}{from}"))
+    }
+
+    /// Whether one of these texts has what the list is searched for, whatever its case.
+    fn found_in(&self, texts: &[&str]) -> bool {
+        let wanted = self.words_of("q").map(|text| text.to_lowercase());
+        wanted.is_none_or(|wanted| texts.iter().any(|text| text.to_lowercase().contains(&wanted)))
+    }
+
+    /// The servers with this in their name or address, whatever its case.
+    fn servers_with(&self, part: &str) -> Vec<ResourceId> {
+        let part = part.to_lowercase();
+        let has = |text: &str| text.to_lowercase().contains(&part);
+        let view = self.core.live.view();
+        let found = view.resources.values().filter(|one| has(&one.name) || has(one.uri.as_str()));
+        found.map(|one| one.id).collect()
     }
 
     /// Where a list, narrowed by `query`, is downloaded.
@@ -259,8 +307,30 @@ fn fact(label: &'static str, value: Cell) -> Fact {
     Fact { label, value: vec![value] }
 }
 
-const fn search(label: &'static str, value: String) -> Search {
-    Search { label, value }
+/// Whether what is meant is switched off.
+fn on_or_off(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(false),
+        "off" => Some(true),
+        _ => None,
+    }
+}
+
+/// A field of a list's search in which one types.
+const fn line(name: &'static str, label: &'static str) -> Seek {
+    Seek { name, label, value: String::new(), choices: Vec::new() }
+}
+
+/// One in which one chooses; `any` says that nothing is chosen.
+fn choice<'c>(
+    name: &'static str,
+    label: &'static str,
+    any: &'c str,
+    choices: impl IntoIterator<Item = (&'c str, &'c str)>,
+) -> Seek {
+    let choices = [("", any)].into_iter().chain(choices);
+    let choices = choices.map(|(value, words)| (value.to_owned(), words.to_owned())).collect();
+    Seek { name, label, value: String::new(), choices }
 }
 
 const fn table(title: &'static str, empty: &'static str, head: Vec<&'static str>) -> Table {

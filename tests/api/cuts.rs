@@ -256,6 +256,7 @@ async fn a_cut_of_very_many_leaves_the_list_of_revoked_tokens_short() {
                     last_used_at: None,
                     last_used_address: None,
                     revoked_at: None,
+                    narrowed_at: None,
                 };
                 grants::insert(tx, &grant)?;
             }

@@ -20,6 +20,7 @@ mod authorize;
 mod clients;
 mod connections;
 mod consent;
+mod console_filters;
 mod console_lists;
 mod console_outgoing;
 mod console_providers;

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Answer, CURSOR, Call, Kind, LIMIT, Operation, Rows, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::{Moment, at};
-use crate::flow::alerts;
+use crate::flow::{alerts, console};
+use crate::storage::alerts::AlertFilter;
 use crate::types::admin::Permission;
 use crate::types::alert::{Action, Alert, Detector, Finding, Rule};
 use crate::types::id::AlertId;
@@ -20,7 +21,13 @@ pub const OPERATIONS: &[Operation] = &[
         id: "listAlerts",
         about: "Alerts, newest first.",
         needs: Permission::Read,
-        query: &[query("open", Kind::Flag, "Only those that nobody has taken note of."), LIMIT, CURSOR],
+        query: &[
+            query("open", Kind::Flag, "Only those that nobody has taken note of."),
+            query("detector", Kind::OneOf(detectors), "Only those of this detector."),
+            query("subject", Kind::Text, "Only those about something with this in its id or address."),
+            LIMIT,
+            CURSOR,
+        ],
         body: None,
         done: (200, Some(shape::<Rows<AlertShown>>)),
         run: |call| Box::pin(list(call)),
@@ -209,11 +216,20 @@ struct NewRule {
     isolate_seconds: Option<u64>,
 }
 
+fn detectors() -> Vec<&'static str> {
+    Detector::ALL.iter().map(|detector| detector.as_str()).collect()
+}
+
 async fn list(call: Call) -> Result<Answer, Problem> {
     let before = call.cursor(AlertId::parse)?;
-    let limit = call.limit();
-    let found = alerts::page(&call.core, call.flag("open"), before, limit + 1).await?;
-    Answer::of(&Rows::cut(found, limit, |alert| alert.id.to_string()).map(|alert| AlertShown::of(&alert)))
+    let filter = AlertFilter {
+        open: call.flag("open").then_some(true),
+        detector: call.named("detector", Detector::parse)?,
+        subject: call.text("subject").map(str::to_owned),
+    };
+    let page = console::alerts(&call.core, filter, before, call.limit()).await?;
+    let rows = page.rows.iter().map(AlertShown::of).collect();
+    Answer::of(&Rows::new(rows, page.next.map(|id| id.to_string())))
 }
 
 async fn acknowledge(call: Call) -> Result<Answer, Problem> {

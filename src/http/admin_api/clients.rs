@@ -8,7 +8,9 @@ use super::operation::{Answer, CURSOR, Call, Kind, LIMIT, Operation, Rows, Verb,
 use super::problem::Problem;
 use super::shapes::App;
 use crate::flow::{client_admin, console};
+use crate::storage::console::AppFilter;
 use crate::types::admin::Permission;
+use crate::types::client::ClientKind;
 
 pub const OPERATIONS: &[Operation] = &[
     Operation {
@@ -92,9 +94,14 @@ struct ClientChange {
 }
 
 async fn list(call: Call) -> Result<Answer, Problem> {
-    let part = call.text("search").unwrap_or_default().to_owned();
+    let filter = AppFilter {
+        part: call.text("search").unwrap_or_default().to_owned(),
+        kind: call.named("kind", ClientKind::parse)?,
+        off: call.yes_or_no("disabled"),
+        approved: call.yes_or_no("approved"),
+    };
     let after = call.cursor(|key| Some(key.to_owned()))?.unwrap_or_default();
-    let page = console::apps(&call.core, part, after, call.limit()).await?;
+    let page = console::apps(&call.core, filter, after, call.limit()).await?;
     Answer::of(&Rows::new(page.rows.iter().map(App::of).collect(), page.next))
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Answer, CURSOR, Call, LIMIT, Operation, Rows, Verb, shape};
+use super::operation::{Answer, CURSOR, Call, Kind as Takes, LIMIT, Operation, Rows, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::{CutShown, Hit, Moment, at};
+use crate::flow::console::{self, CutFilter};
 use crate::flow::core::Core;
 use crate::flow::cut::{self, By, Order};
 use crate::types::admin::Permission;
-use crate::types::cut::{Kind, Target};
+use crate::types::cut::{Cut, Kind, Target};
 use crate::types::id::CutId;
 
 pub const OPERATIONS: &[Operation] = &[
@@ -21,7 +22,17 @@ pub const OPERATIONS: &[Operation] = &[
         id: "listCuts",
         about: "Cuts, newest first.",
         needs: Permission::Read,
-        query: &[LIMIT, CURSOR],
+        query: &[
+            query("search", Takes::Text, "Only those with this in the target’s name, the reason or who cut."),
+            query(
+                "target",
+                Takes::OneOf(|| TARGETS.map(|(_, outside)| outside).to_vec()),
+                "Only those of this kind of target.",
+            ),
+            query("state", Takes::OneOf(|| Cut::STATES.to_vec()), "Only those that stand so."),
+            LIMIT,
+            CURSOR,
+        ],
         body: None,
         done: (200, Some(shape::<Rows<CutShown>>)),
         run: |call| Box::pin(list(call)),
@@ -169,11 +180,14 @@ async fn target(core: &Core, kind: TargetName, value: &str) -> Result<Target, Pr
 
 async fn list(call: Call) -> Result<Answer, Problem> {
     let before = call.cursor(CutId::parse)?;
-    let limit = call.limit();
-    let found = cut::list(&call.core, before, limit + 1).await?;
+    let text = |name| call.text(name).map(str::to_owned);
+    let inside = |text: &str| TARGETS.into_iter().find(|(_, outside)| *outside == text);
+    let target = call.named("target", inside)?.map(|(inside, _)| inside.to_owned());
+    let filter = CutFilter { part: text("search"), target, state: text("state") };
+    let page = console::cuts(&call.core, filter, before, call.limit()).await?;
     let now = call.core.now();
-    let page = Rows::cut(found, limit, |cut| cut.id.to_string());
-    Answer::of(&page.map(|cut| CutShown::of(&cut, now)))
+    let rows = page.rows.iter().map(|cut| CutShown::of(cut, now)).collect();
+    Answer::of(&Rows::new(rows, page.next.map(|id| id.to_string())))
 }
 
 impl NewCut {

@@ -266,5 +266,6 @@ async fn make_token(call: Call) -> Result<Answer, Problem> {
         ttl: Duration::from_secs(wanted.ttl_seconds.into()),
     };
     let (grant, token) = grant_tokens::create(&call.core, &call.caller, new).await?;
-    Answer::of(&MadeToken { grant: Approval::of(&call.core, &grant), token: token.expose().to_owned() })
+    let grant = Approval::one(&call.core, grant).await?;
+    Answer::of(&MadeToken { grant, token: token.expose().to_owned() })
 }

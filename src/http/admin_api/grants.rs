@@ -6,12 +6,15 @@ use serde::Deserialize;
 use super::operation::{Answer, CURSOR, Call, Kind, LIMIT, Operation, Rows, Verb, query, shape};
 use super::problem::Problem;
 use super::shapes::Approval;
-use crate::flow::{access, console};
+use crate::flow::{access, access_map};
+use crate::storage::access_map::{AccessFilter, Used};
 use crate::storage::grants::GrantFilter;
 use crate::types::admin::Permission;
 use crate::types::client::ClientId;
-use crate::types::grant::Grant;
+use crate::types::cut;
+use crate::types::grant::{Grant, GrantState};
 use crate::types::id::{GrantId, ResourceId, UserId};
+use crate::types::network::Network;
 
 pub const OPERATIONS: &[Operation] = &[
     Operation {
@@ -25,6 +28,17 @@ pub const OPERATIONS: &[Operation] = &[
             query("client", Kind::Text, "Only this app’s, by client id."),
             query("server", Kind::Id, "Only those at this server."),
             query("ended", Kind::Flag, "Also what has ended."),
+            query("email", Kind::Text, "Only those of people whose e-mail address begins so."),
+            query("search", Kind::Text, "Only those of apps that have this in id, name or addresses."),
+            query("domain", Kind::Text, "Only those of apps whose metadata document lives at this domain."),
+            query("network", Kind::Text, "Only those last used from this address or block."),
+            query(
+                "state",
+                Kind::OneOf(states),
+                "Only those that stand so; a page may be short and yet not the last.",
+            ),
+            query("used_since", Kind::Moment, "Only those used since."),
+            query("unused_since", Kind::Moment, "Only those not used since."),
             LIMIT,
             CURSOR,
         ],
@@ -67,6 +81,10 @@ pub const OPERATIONS: &[Operation] = &[
     },
 ];
 
+fn states() -> Vec<&'static str> {
+    GrantState::ALL.map(GrantState::as_str).to_vec()
+}
+
 /// What is to stay.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -77,16 +95,33 @@ struct Narrowing {
 }
 
 async fn list(call: Call) -> Result<Answer, Problem> {
-    let filter = GrantFilter {
-        id: None,
-        user_id: call.named("person", UserId::parse)?,
-        client_id: call.named("client", ClientId::parse)?,
-        resource_id: call.named("server", ResourceId::parse)?,
-        ended_too: call.flag("ended"),
+    let text = |name| call.text(name).map(str::to_owned);
+    let filter = AccessFilter {
+        grants: GrantFilter {
+            id: None,
+            user_id: call.named("person", UserId::parse)?,
+            client_id: call.named("client", ClientId::parse)?,
+            resource_id: call.named("server", ResourceId::parse)?,
+            ended_too: call.flag("ended"),
+        },
+        people: text("email"),
+        apps: text("search"),
+        servers: None,
+        domain: call.named("domain", cut::domain)?,
+        network: call.named("network", |text| Network::parse(text).ok())?,
+        used: match (call.moment("used_since"), call.moment("unused_since")) {
+            (None, None) => None,
+            (Some(at), None) => Some(Used::Since(at)),
+            (None, Some(at)) => Some(Used::NotSince(at)),
+            (Some(_), Some(_)) => {
+                return Err(Problem::refused("used_since and unused_since cannot both be there."));
+            }
+        },
+        state: call.named("state", GrantState::parse)?,
     };
     let before = call.cursor(GrantId::parse)?;
-    let (page, _) = console::access(&call.core, filter, before, call.limit()).await?;
-    let rows = page.rows.iter().map(|grant| Approval::of(&call.core, grant)).collect();
+    let (page, _) = access_map::page(&call.core, filter, before, call.limit()).await?;
+    let rows = page.rows.iter().map(Approval::of).collect();
     Answer::of(&Rows::new(rows, page.next.map(|id| id.to_string())))
 }
 
@@ -99,7 +134,7 @@ async fn grant(call: &Call) -> Result<Grant, Problem> {
 }
 
 async fn get(call: Call) -> Result<Answer, Problem> {
-    Answer::of(&Approval::of(&call.core, &grant(&call).await?))
+    Answer::of(&Approval::one(&call.core, grant(&call).await?).await?)
 }
 
 async fn narrow(call: Call) -> Result<Answer, Problem> {
@@ -127,7 +162,7 @@ async fn narrow(call: Call) -> Result<Answer, Problem> {
     if narrowed.is_none() && !now.is_live(call.core.now()) {
         return Err(gone());
     }
-    Answer::of(&Approval::of(&call.core, &now))
+    Answer::of(&Approval::one(&call.core, now).await?)
 }
 
 async fn revoke(call: Call) -> Result<Answer, Problem> {

@@ -168,6 +168,11 @@ impl Call {
         self.text(name) == Some("true")
     }
 
+    /// A parameter that is `true` or `false` and says nothing where it is not there.
+    pub fn yes_or_no(&self, name: &str) -> Option<bool> {
+        self.text(name).map(|text| text == "true")
+    }
+
     /// A parameter that names something.
     ///
     /// # Errors

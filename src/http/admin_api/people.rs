@@ -10,6 +10,7 @@ use crate::flow::erase as flow_erase;
 use crate::flow::offboard;
 use crate::flow::people::{self, NewUser};
 use crate::flow::{console, roles};
+use crate::storage::console::PeopleFilter;
 use crate::storage::erasure::Traces;
 use crate::types::admin::Permission;
 use crate::types::id::UserId;
@@ -23,7 +24,18 @@ pub const OPERATIONS: &[Operation] = &[
         id: "listPeople",
         about: "People, by e-mail address.",
         needs: Permission::Read,
-        query: &[query("email", Kind::Text, "Only those whose address begins so."), LIMIT, CURSOR],
+        query: &[
+            query("email", Kind::Text, "Only those whose address begins so."),
+            query(
+                "role",
+                Kind::OneOf(|| vec!["member", "auditor", "admin"]),
+                "Only those with this role in the console.",
+            ),
+            query("disabled", Kind::Flag, "Only those who are switched off, or only those who are not."),
+            query("group", Kind::Text, "Only those in this group."),
+            LIMIT,
+            CURSOR,
+        ],
         body: None,
         done: (200, Some(shape::<Rows<Person>>)),
         run: |call| Box::pin(list(call)),
@@ -280,9 +292,14 @@ async fn person(call: &Call) -> Result<User, Problem> {
 }
 
 async fn list(call: Call) -> Result<Answer, Problem> {
-    let prefix = call.text("email").unwrap_or_default().to_owned();
+    let filter = PeopleFilter {
+        prefix: call.text("email").unwrap_or_default().to_owned(),
+        role: call.named("role", Role::parse)?,
+        off: call.yes_or_no("disabled"),
+        group: call.text("group").map(str::to_owned),
+    };
     let after = call.cursor(|key| Some(key.to_owned()))?.unwrap_or_default();
-    let page = console::people(&call.core, prefix, after, call.limit()).await?;
+    let page = console::people(&call.core, filter, after, call.limit()).await?;
     Answer::of(&Rows::new(page.rows.iter().map(Person::of).collect(), page.next))
 }
 
@@ -360,7 +377,7 @@ async fn access(call: Call) -> Result<Answer, Problem> {
                     holder: roles::in_words(who, |_| "this person".to_owned()),
                 })
                 .collect(),
-            grants: one.grants.iter().map(|grant| Approval::of(&call.core, grant)).collect(),
+            grants: Approval::all(&call.core, one.grants).await?,
         });
     }
     Answer::of(&all)

@@ -3,9 +3,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use crate::account::cut::Hold;
+use super::problem::Problem;
+use crate::flow::access_map::{self, Standing};
 use crate::flow::core::Core;
-use crate::flow::hold::hold_on;
+use crate::flow::failure::Fault;
 use crate::types::access_rule::Who;
 use crate::types::certificate::{CertificateFacts, ClientCertificateRule};
 use crate::types::client::Client;
@@ -340,7 +341,7 @@ pub struct Approval {
     server_id: String,
     /// What is allowed.
     scopes: Vec<String>,
-    /// `active`, `stopped` by a cut, `consent_due`, `sign_in_due`, `expired` or `ended`.
+    /// `active`, `narrowed`, `stopped` by a cut, `consent_due`, `sign_in_due`, `expired` or `ended`.
     state: &'static str,
     /// When it was first given.
     created_at: Moment,
@@ -352,32 +353,42 @@ pub struct Approval {
     last_used_address: Option<String>,
     /// When it ended.
     ended_at: Option<Moment>,
+    /// When it last lost permissions without being approved anew since.
+    narrowed_at: Option<Moment>,
 }
 
 impl Approval {
-    /// Of a record, as it stands now.
-    pub fn of(core: &Core, grant: &Grant) -> Self {
-        let now = core.now();
-        let state = match hold_on(&core.live.view(), grant, None, now) {
-            _ if grant.revoked_at.is_some() => "ended",
-            _ if !grant.is_live(now) => "expired",
-            Some(Hold::Stopped) => "stopped",
-            Some(Hold::ConsentDue) => "consent_due",
-            Some(Hold::SignInDue) => "sign_in_due",
-            None => "active",
-        };
+    /// These, as they stand now.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn all(core: &Core, grants: Vec<Grant>) -> Result<Vec<Self>, Fault> {
+        Ok(access_map::as_they_stand(core, grants).await?.iter().map(Self::of).collect())
+    }
+
+    /// One, as it stands now.
+    ///
+    /// # Errors
+    /// A fault.
+    pub async fn one(core: &Core, grant: Grant) -> Result<Self, Problem> {
+        Self::all(core, vec![grant]).await?.pop().ok_or_else(Problem::missing)
+    }
+
+    /// Of a record.
+    pub fn of(Standing { grant, state }: &Standing) -> Self {
         Self {
             id: grant.id.to_string(),
             person_id: grant.user_id.map(|id| id.to_string()),
             client_id: grant.client_id.to_string(),
             server_id: grant.resource_id.to_string(),
             scopes: words(&grant.scopes),
-            state,
+            state: state.as_str(),
             created_at: Moment(grant.created_at),
             expires_at: Moment(grant.expires_at),
             last_used_at: at(grant.last_used_at),
             last_used_address: grant.last_used_address.clone(),
             ended_at: at(grant.revoked_at),
+            narrowed_at: at(grant.narrowed_at),
         }
     }
 }

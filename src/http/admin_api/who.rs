@@ -7,7 +7,7 @@ use super::operation::{Answer, CURSOR, Call, Kind, LIMIT, Operation, Query, Rows
 use super::problem::Problem;
 use super::shapes::Approval;
 use crate::flow::roles::in_words;
-use crate::flow::who;
+use crate::flow::{access_map, who};
 use crate::types::admin::Permission;
 use crate::types::id::{GrantId, ResourceId};
 
@@ -77,27 +77,26 @@ async fn people(call: Call) -> Result<Answer, Problem> {
     let (id, scope) = meant(&call)?;
     let after = call.cursor(|key| Some(key.to_owned()))?.unwrap_or_default();
     let (found, next) = who::may_do(&call.core, id, scope, after, call.limit()).await?;
-    let rows = found.into_iter().map(|one| MayDo {
-        person_id: one.user.id.to_string(),
-        email: one.user.email.clone(),
-        through: one
-            .through
-            .iter()
-            .map(|(role, who)| RoleHeld {
-                role: role.clone(),
-                holder: in_words(who, |_| "this person".to_owned()),
-            })
-            .collect(),
-        grants: one.grants.iter().map(|grant| Approval::of(&call.core, grant)).collect(),
-    });
-    Answer::of(&Rows::new(rows.collect(), next))
+    let held = |(role, who): &(String, _)| RoleHeld {
+        role: role.clone(),
+        holder: in_words(who, |_| "this person".to_owned()),
+    };
+    let mut rows = Vec::with_capacity(found.len());
+    for one in found {
+        rows.push(MayDo {
+            person_id: one.user.id.to_string(),
+            email: one.user.email.clone(),
+            through: one.through.iter().map(held).collect(),
+            grants: Approval::all(&call.core, one.grants).await?,
+        });
+    }
+    Answer::of(&Rows::new(rows, next))
 }
 
 async fn approvals(call: Call) -> Result<Answer, Problem> {
     let (id, scope) = meant(&call)?;
     let (before, limit) = (call.cursor(GrantId::parse)?, call.limit());
     let found = who::approvals(&call.core, id, scope, before, limit + 1).await?;
-    Answer::of(
-        &Rows::cut(found, limit, |grant| grant.id.to_string()).map(|grant| Approval::of(&call.core, &grant)),
-    )
+    let found = access_map::as_they_stand(&call.core, found).await?;
+    Answer::of(&Rows::cut(found, limit, |row| row.grant.id.to_string()).map(|row| Approval::of(&row)))
 }

@@ -1,63 +1,158 @@
 //! `/admin/access`: the access map. Who lets which app do what where, by any axis, and what came of it.
 
+use std::time::Duration;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::apps::origin;
 use super::audit::audit_table;
 use super::people::pairs;
-use super::{Desk, at, either, fact, marked, said, table};
+use super::{Desk, STRANGE, Strange, at, choice, either, fact, line, marked, said, table};
 use crate::flow::access as flow_access;
+use crate::flow::access_map::{self, Standing};
 use crate::flow::console::{self, Names, Page};
 use crate::flow::core::Core;
+use crate::storage::access_map::{AccessFilter, Used};
 use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::client::ClientId;
-use crate::types::grant::Grant;
+use crate::types::cut::{self, Target};
+use crate::types::grant::GrantState;
 use crate::types::id::{GrantId, ResourceId, UserId};
+use crate::types::network::Network;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::web::page::redirect;
 use crate::web::site::Site;
-use crate::web::view::console::{Act, Cell, Fact, Table};
+use crate::web::view::console::{Act, Cell, Fact, Seek, Table};
 use crate::wire::caller::From;
 
-/// All of it, or what one person, app or server has to do with.
+const DAY: u64 = 86_400;
+
+/// The choices of last use: name, words, how long ago, and whether it was used since.
+const USES: [(&str, &str, u64, bool); 5] = [
+    ("day", "Used in the last day", DAY, true),
+    ("week", "Used in the last week", 7 * DAY, true),
+    ("idle-month", "Not used for 30 days", 30 * DAY, false),
+    ("idle-quarter", "Not used for 90 days", 90 * DAY, false),
+    ("never", "Never used", 0, false),
+];
+
+/// How an approval stands, in words.
+const STATES: [(GrantState, &str, &str); 7] = [
+    (GrantState::Active, "active", "good"),
+    (GrantState::Narrowed, "active, with less than was approved", "good"),
+    (GrantState::Stopped, "stopped by a cut", "harm"),
+    (GrantState::ConsentDue, "to be approved again", "care"),
+    (GrantState::SignInDue, "to be signed in for again", "care"),
+    (GrantState::Expired, "expired", "care"),
+    (GrantState::Ended, "ended", "harm"),
+];
+
+/// What the map may be narrowed by.
+fn fields() -> Vec<Seek> {
+    let states = STATES.iter().map(|(state, words, _)| (state.as_str(), *words));
+    vec![
+        line("person", "Person: e-mail begins with"),
+        line("app", "App: name, id or address has"),
+        line("server", "Server: name or address has"),
+        line("domain", "Domain of the app"),
+        line("network", "Last used from: address or block"),
+        choice("used", "Last use", "At any time", USES.map(|(name, words, ..)| (name, words))),
+        choice("state", "State", "What stands", states.chain([("all", "also what has ended")])),
+    ]
+}
+
+/// What a page of the map, or its export, is narrowed to.
+pub(super) fn filter_of(desk: &Desk<'_>) -> Result<AccessFilter, Strange> {
+    let (person, app) = (desk.words_of("person"), desk.words_of("app"));
+    let user_id = person.as_deref().and_then(UserId::parse);
+    // An app's id stands in links to here; a part of one finds it as well.
+    let client_id = app.as_deref().and_then(ClientId::parse).filter(ClientId::is_url);
+    let server = desk.words_of("server");
+    let resource_id = server.as_deref().and_then(ResourceId::parse);
+    let used = desk.named_by("used", |text| USES.into_iter().find(|(name, ..)| *name == text))?;
+    let since = |ago: u64| desk.now().minus(Duration::from_secs(ago));
+    let state = desk.words_of("state").filter(|text| text != "all");
+    Ok(AccessFilter {
+        people: person.filter(|_| user_id.is_none()),
+        apps: app.filter(|_| client_id.is_none()),
+        servers: server.filter(|_| resource_id.is_none()).map(|part| desk.servers_with(&part)),
+        domain: desk.named_by("domain", cut::domain)?,
+        network: desk.named_by("network", |text| Network::parse(text).ok())?,
+        used: used.map(|(name, _, ago, within)| match (name, within) {
+            ("never", _) => Used::Never,
+            (_, true) => Used::Since(since(ago)),
+            (_, false) => Used::NotSince(since(ago)),
+        }),
+        state: state.map(|text| GrantState::parse(&text).ok_or(Strange)).transpose()?,
+        grants: GrantFilter {
+            id: None,
+            user_id,
+            client_id,
+            resource_id,
+            ended_too: desk.asked("state") == "all",
+        },
+    })
+}
+
+/// All of it, or what one person, app, server, domain or network has to do with.
 pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let (person, app, server) = (desk.asked("person"), desk.asked("app"), desk.asked("server"));
-            let ended = desk.asked("ended") == "1";
-            let filter = GrantFilter {
-                id: None,
-                user_id: UserId::parse(&person),
-                client_id: ClientId::parse(&app),
-                resource_id: ResourceId::parse(&server),
-                ended_too: ended,
-            };
-            let before = GrantId::parse(&desk.asked("before"));
-            let (found, names) = console::access(&core, filter, before, CONSOLE_PAGE)
-                .await
-                .map_err(|cause| desk.fault(&cause))?;
             let lead = "Every standing approval: who lets which app do what on which server.";
             let mut view = desk.blank("access", "Access", lead);
-            let query = pairs(&[("person", &person), ("app", &app), ("server", &server)]);
-            let other = if ended { ("Standing only", "") } else { ("Also what has ended", "&ended=1") };
-            view.facts = vec![Fact {
-                label: "Show",
-                value: vec![desk.named(other.0, &format!("/access?{query}{}", other.1))],
-            }];
-            let query = if ended { format!("{query}&ended=1") } else { query };
-            let asked = [("person", &person), ("app", &app), ("server", &server)];
-            let mut asked: Vec<(&str, &str)> =
-                asked.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            asked.push(("ended", if ended { "1" } else { "" }));
-            asked.retain(|(_, value)| !value.is_empty());
-            view.exports = desk.exports("access", &pairs(&asked));
+            let search = desk.search("/access", fields());
+            let query = search.query();
+            view.search = Some(search);
+            let Ok(filter) = filter_of(&desk) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let before = GrantId::parse(&desk.asked("before"));
+            let (found, names) = access_map::page(&core, filter.clone(), before, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
+            let ways = ways(&desk, &filter, &found.rows, &names);
+            if !ways.is_empty() {
+                view.facts = vec![Fact { label: "Something wrong?", value: ways }];
+            }
+            view.exports = desk.exports("access", &query);
             view.tables.push(access_table(&desk, "", &found, &names, &query));
             Ok(desk.show(view))
         }
         .await,
     )
+}
+
+/// Where each axis along which the list is narrowed to one thing can be cut.
+fn ways(desk: &Desk<'_>, filter: &AccessFilter, rows: &[Standing], names: &Names) -> Vec<Cell> {
+    let mut all = Vec::new();
+    let mut lead = |words: String, target: &Target| {
+        let query = pairs(&[("kind", target.kind()), ("value", &target.value())]);
+        all.push(desk.named(words, &format!("/cut?{query}")));
+    };
+    let Some(first) = rows.first().map(|row| &row.grant) else { return all };
+    let asked = |name: &str| !desk.asked(name).trim().is_empty();
+    if let Some(id) = first.user_id.filter(|_| asked("person"))
+        && rows.iter().all(|row| row.grant.user_id == Some(id))
+    {
+        let who = names.people.get(&id).map_or_else(|| "this person".to_owned(), |user| user.email.clone());
+        lead(format!("Cut {who}"), &Target::Person(id));
+    }
+    if asked("app") && rows.iter().all(|row| row.grant.client_id == first.client_id) {
+        lead("Cut this app".to_owned(), &Target::Client(first.client_id.clone()));
+    }
+    if asked("server") && rows.iter().all(|row| row.grant.resource_id == first.resource_id) {
+        lead("Cut this server".to_owned(), &Target::Resource(first.resource_id));
+    }
+    if let Some(domain) = &filter.domain {
+        lead(format!("Cut every app of {domain}"), &Target::Domain(domain.clone()));
+    }
+    if let Some(network) = &filter.network {
+        lead(format!("Cut what was used from {network}"), &Target::Network(network.clone()));
+    }
+    all
 }
 
 /// One approval.
@@ -72,12 +167,10 @@ pub async fn get(
             let desk = Desk::open(&request, &core, &site).await?;
             let id = GrantId::parse(&id).ok_or_else(|| desk.missing())?;
             let filter = GrantFilter { id: Some(id), ended_too: true, ..GrantFilter::default() };
-            let found = flow_access::list(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
-            let access = found.into_iter().next().ok_or_else(|| desk.missing())?;
+            let (found, names) =
+                access_map::page(&core, filter, None, 1).await.map_err(|cause| desk.fault(&cause))?;
+            let access = found.rows.into_iter().next().ok_or_else(|| desk.missing())?;
             let grant = &access.grant;
-            let mut names = Names::default();
-            names.people.extend(access.user.clone().map(|user| (user.id, user)));
-            names.apps.extend(access.client.clone().map(|client| (client.id.clone(), client)));
             let mut view = desk.blank(
                 "access",
                 "One approval",
@@ -88,11 +181,11 @@ pub async fn get(
                 fact("App", desk.app_cell(&names, &grant.client_id)),
                 fact(
                     "Identity of the app",
-                    access.client.as_ref().map_or_else(|| said("the app is gone"), origin),
+                    names.apps.get(&grant.client_id).map_or_else(|| said("the app is gone"), origin),
                 ),
                 fact("Server", server_cell(&desk, grant.resource_id)),
                 Fact { label: "Permissions", value: grant.scopes.iter().map(said).collect() },
-                fact("State", state(&desk, grant)),
+                fact("State", state(access.state)),
                 fact("Allowed", at(grant.created_at)),
                 fact("Last used", desk.ago(grant.last_used_at)),
                 fact(
@@ -165,7 +258,7 @@ pub async fn post(
 pub(super) fn access_table(
     desk: &Desk<'_>,
     title: &'static str,
-    found: &Page<Grant, GrantId>,
+    found: &Page<Standing, GrantId>,
     names: &Names,
     query: &str,
 ) -> Table {
@@ -174,7 +267,7 @@ pub(super) fn access_table(
         "No approval stands.",
         vec!["Approval", "Person", "App", "Identity", "Server", "Permissions", "Last used", "State"],
     );
-    for grant in &found.rows {
+    for Standing { grant, state: stands } in &found.rows {
         rows.rows.push(vec![
             desk.named("details", &format!("/access/{}", grant.id)),
             desk.person_cell(names, grant.user_id),
@@ -183,10 +276,10 @@ pub(super) fn access_table(
             server_cell(desk, grant.resource_id),
             said(grant.scopes.iter().collect::<Vec<_>>().join(", ")),
             desk.ago(grant.last_used_at),
-            state(desk, grant),
+            state(*stands),
         ]);
     }
-    rows.next = found.next.map(|id| desk.at(&format!("/access?{query}&before={id}")));
+    rows.next = found.next.map(|id| desk.further("/access", query, &format!("before={id}")));
     rows
 }
 
@@ -197,12 +290,8 @@ fn server_cell(desk: &Desk<'_>, id: ResourceId) -> Cell {
     desk.named(words, &format!("/servers/{id}"))
 }
 
-fn state(desk: &Desk<'_>, grant: &Grant) -> Cell {
-    if grant.revoked_at.is_some() {
-        marked("ended", "harm")
-    } else if grant.is_live(desk.now()) {
-        marked("active", "good")
-    } else {
-        marked("expired", "care")
-    }
+/// How an approval stands.
+pub(super) fn state(stands: GrantState) -> Cell {
+    let found = STATES.into_iter().find(|(state, ..)| *state == stands);
+    found.map_or_else(|| said(stands.as_str()), |(_, words, tone)| marked(words, tone))
 }

@@ -2,44 +2,96 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Desk, app_path, either, marked, said, table};
+use super::{Desk, STRANGE, Strange, app_path, choice, either, line, marked, said, table};
 use crate::account::detector::counted;
-use crate::flow::alerts;
-use crate::flow::console;
 use crate::flow::core::Core;
 use crate::flow::cut::By;
+use crate::flow::failure::Fault;
 use crate::flow::people::OrderError;
-use crate::types::alert::{Alert, Rule, Subject};
+use crate::flow::{alerts, console, people};
+use crate::storage::alerts::AlertFilter;
+use crate::types::alert::{Alert, Detector, Rule, Subject};
 use crate::types::duration;
+use crate::types::id::AlertId;
+use crate::types::policy::ALERTS_ON_A_PAGE;
 use crate::web::page::redirect;
 use crate::web::site::Site;
-use crate::web::view::console::{Act, Cell};
+use crate::web::view::console::{Act, Cell, Seek};
 use crate::wire::caller::From;
+
+/// As many open alerts as are counted.
+const MOST: usize = ALERTS_ON_A_PAGE as usize;
+
+/// What the list may be narrowed by.
+fn fields() -> Vec<Seek> {
+    let detectors = Detector::ALL.iter().map(|detector| (detector.as_str(), detector.words()));
+    vec![
+        line("q", "About: e-mail, app id or address"),
+        choice("detector", "What", "Anything", detectors),
+        choice("state", "State", "Open and seen", [("open", "open"), ("seen", "seen")]),
+    ]
+}
+
+/// What a page of the list, or its export, is narrowed to. An e-mail address means the person who has it.
+pub(super) async fn filter_of(desk: &Desk<'_>) -> Result<AlertFilter, Strange> {
+    let open = |text: &str| match text {
+        "open" => Some(true),
+        "seen" => Some(false),
+        _ => None,
+    };
+    let subject = match desk.words_of("q") {
+        Some(text) if text.contains('@') => {
+            Some(people::find(desk.core, &text).await.map_err(|_| Strange)?.id.to_string())
+        }
+        other => other,
+    };
+    let detector = desk.named_by("detector", Detector::parse)?;
+    Ok(AlertFilter { open: desk.named_by("state", open)?, detector, subject })
+}
 
 /// Open alerts, those that somebody has seen, and the detectors.
 pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let all = alerts::list(&core, false).await.map_err(|cause| desk.fault(&cause))?;
-            let rules = alerts::rules(&core).await.map_err(|cause| desk.fault(&cause))?;
-            let (open, seen): (Vec<Alert>, Vec<Alert>) =
-                all.into_iter().partition(|alert| alert.acknowledged_at.is_none());
-            let lead = match open.len() {
+            let fault = |cause: Fault| desk.fault(&cause);
+            let rules = alerts::rules(&core).await.map_err(fault)?;
+            let lead = match alerts::list(&core, true).await.map_err(fault)?.len() {
                 0 => "Nothing is open.".to_owned(),
                 1 => "One alert is open.".to_owned(),
+                count if count >= MOST => format!("{count} alerts or more are open."),
                 count => format!("{count} alerts are open."),
             };
             let mut view = desk.blank("alerts", "Alerts", lead);
-            let head = || vec!["What", "About", "How often", "Last", "What was done"];
-            let mut now = table("Open", "Nothing is open.", head());
-            for alert in &open {
-                now.rows.push(row(&desk, &core, alert).await?);
-                view.acts.push(note(alert));
-            }
-            let mut before = table("Seen", "Nobody has taken note of one yet.", head());
-            for alert in &seen {
-                before.rows.push(row(&desk, &core, alert).await?);
+            let search = desk.search("/alerts", fields());
+            let query = search.query();
+            view.search = Some(search);
+            let Ok(filter) = filter_of(&desk).await else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let unlike = |words| if query.is_empty() { words } else { "None is like that." };
+            for (title, empty, open) in
+                [("Open", "Nothing is open.", true), ("Seen", "Nobody has taken note of one yet.", false)]
+            {
+                if filter.open.is_some_and(|only| only != open) {
+                    continue;
+                }
+                let filter = AlertFilter { open: Some(open), ..filter.clone() };
+                // The open ones are few and come first; the seen ones go on and on.
+                let before = AlertId::parse(&desk.asked("before")).filter(|_| !open);
+                let found = console::alerts(&core, filter, before, ALERTS_ON_A_PAGE).await.map_err(fault)?;
+                let head = vec!["What", "About", "How often", "Last", "What was done"];
+                let mut rows = table(title, unlike(empty), head);
+                for alert in &found.rows {
+                    rows.rows.push(row(&desk, &core, alert).await?);
+                    if open {
+                        view.acts.push(note(alert));
+                    }
+                }
+                let next = found.next.filter(|_| !open);
+                rows.next = next.map(|id| desk.further("/alerts", &query, &format!("before={id}")));
+                view.tables.push(rows);
             }
             let mut looking =
                 table("What is looked for", "", vec!["What", "How many", "Within", "What happens then"]);
@@ -51,8 +103,8 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                     happens(rule),
                 ]);
             }
-            view.exports = desk.exports("alerts", "");
-            view.tables = vec![now, before, looking];
+            view.exports = desk.exports("alerts", &query);
+            view.tables.push(looking);
             Ok(desk.show(view))
         }
         .await,

@@ -6,33 +6,69 @@ use super::access::access_table;
 use super::audit::audit_table;
 use super::cuts::way;
 use super::people::pairs;
-use super::{Desk, app_path, at, either, fact, marked, said, search, table};
+use super::{
+    Desk, STRANGE, Strange, app_path, at, choice, either, fact, line, marked, on_or_off, said, table,
+};
 use crate::flow::core::Core;
 use crate::flow::people::OrderError;
-use crate::flow::{client_admin, console};
+use crate::flow::{access_map, client_admin, console};
 use crate::storage::audit::AuditFilter;
+use crate::storage::console::AppFilter;
 use crate::storage::grants::GrantFilter;
-use crate::types::client::{Client, ClientId};
+use crate::types::client::{Client, ClientId, ClientKind};
 use crate::types::cut::Target;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::web::consent::provenance;
 use crate::web::page::redirect;
 use crate::web::site::Site;
 use crate::web::view::Provenance;
-use crate::web::view::console::{Act, Cell, Fact};
+use crate::web::view::console::{Act, Cell, Fact, Seek};
 use crate::wire::caller::From;
+
+/// What the list may be narrowed by.
+fn fields() -> Vec<Seek> {
+    let kinds = [
+        ("metadata_document", "confirmed by its own address"),
+        ("pre_registered", "added by an administrator"),
+        ("dynamic", "registered itself: unverified"),
+    ];
+    vec![
+        line("q", "Name, id or address has"),
+        choice("kind", "Identity", "Any", kinds),
+        choice("state", "State", "Any", [("on", "active"), ("off", "switched off")]),
+        choice("approved", "Approved by anybody", "Either", [("yes", "at least once"), ("no", "never")]),
+    ]
+}
+
+/// What a page of the list, or its export, is narrowed to.
+pub(super) fn filter_of(desk: &Desk<'_>) -> Result<AppFilter, Strange> {
+    let yes_or_no = |text: &str| [("yes", true), ("no", false)].into_iter().find(|(name, _)| *name == text);
+    Ok(AppFilter {
+        part: desk.words_of("q").unwrap_or_default(),
+        kind: desk.named_by("kind", ClientKind::parse)?,
+        off: desk.named_by("state", on_or_off)?,
+        approved: desk.named_by("approved", yes_or_no)?.map(|(_, yes)| yes),
+    })
+}
 
 /// All of them.
 pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let (wanted, after) = (desk.asked("q"), desk.asked("after"));
-            let found = console::apps(&core, wanted.clone(), after, CONSOLE_PAGE)
+            let search = desk.search("/apps", fields());
+            let query = search.query();
+            let lead = "Every app that has registered or was added, and where its identity comes from.";
+            let mut view = desk.blank("apps", "Apps", lead);
+            view.search = Some(search);
+            let Ok(filter) = filter_of(&desk) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let found = console::apps(&core, filter, desk.asked("after"), CONSOLE_PAGE)
                 .await
                 .map_err(|cause| desk.fault(&cause))?;
-            let mut rows =
-                table("", "No app has that in its name.", vec!["App", "Identity", "Known since", "State"]);
+            let mut rows = table("", "No app is like that.", vec!["App", "Identity", "Known since", "State"]);
             for client in &found.rows {
                 rows.rows.push(vec![
                     desk.named(client.display_name(), &app_path(&client.id)),
@@ -41,16 +77,8 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                     state(client),
                 ]);
             }
-            rows.next = found
-                .next
-                .map(|key| desk.at(&format!("/apps?{}", pairs(&[("q", &wanted), ("after", &key)]))));
-            let mut view = desk.blank(
-                "apps",
-                "Apps",
-                "Every app that has registered or was added, and where its identity comes from.",
-            );
-            view.exports = desk.exports("apps", &pairs(&[("q", &wanted)]));
-            view.search = Some(search("Name, id or address has", wanted));
+            rows.next = found.next.map(|key| desk.further("/apps", &query, &pairs(&[("after", &key)])));
+            view.exports = desk.exports("apps", &query);
             view.tables.push(rows);
             Ok(desk.show(view))
         }
@@ -82,7 +110,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 way(&desk, &Target::Client(id.clone())),
             ];
             let filter = GrantFilter { client_id: Some(id.clone()), ..GrantFilter::default() };
-            let (grants, names) = console::access(&core, filter, None, CONSOLE_PAGE)
+            let (grants, names) = access_map::page(&core, filter, None, CONSOLE_PAGE)
                 .await
                 .map_err(|cause| desk.fault(&cause))?;
             let query = pairs(&[("app", id.as_str())]);

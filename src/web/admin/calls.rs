@@ -3,10 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value;
 
-use super::{Desk, at, either, fact, marked, said, table};
+use super::{Desk, STRANGE, at, choice, either, fact, line, marked, said, table};
 use crate::flow::call_approvals::{self, Shown};
+use crate::flow::console::{self, CallFilter};
 use crate::flow::core::Core;
 use crate::types::call_approval::Stage;
+use crate::types::id::CallApprovalId;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::web::page::redirect;
 use crate::web::site::Site;
@@ -16,27 +18,61 @@ use crate::wire::caller::From;
 /// Longest value of an argument that is shown, in characters.
 const VALUE: usize = 4_000;
 
+/// How far a call has come that does not wait any more: words and tone.
+const STAGES: [(Stage, &str, &str); 4] = [
+    (Stage::Allowed, "may be made once", "good"),
+    (Stage::Used, "was made", "good"),
+    (Stage::Refused, "refused", "harm"),
+    (Stage::Expired, "nobody decided, or it was not made, in time", ""),
+];
+
 /// What waits, and what somebody has decided.
 pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let found = async |all| {
-                call_approvals::list(&core, all, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))
-            };
-            let waiting = found(false).await?;
-            let mut before = found(true).await?;
-            before.retain(|call| call.stage != Stage::Waiting);
-            let lead = match waiting.len() {
+            let lead = match call_approvals::count_waiting(&core).await.map_err(|cause| desk.fault(&cause))? {
                 0 => "No call waits for you.".to_owned(),
                 1 => "One call waits for you.".to_owned(),
                 count => format!("{count} calls wait for you."),
             };
             let mut view = desk.blank("calls", "Waiting calls", lead);
-            view.tables = vec![
-                rows(&desk, "", "Rules of a server can hold calls back; see its page.", &waiting),
-                rows(&desk, "Before", "Nobody has decided about one yet.", &before),
-            ];
+            let stages = STAGES.map(|(stage, words, _)| (stage.as_str(), words));
+            let search = desk.search(
+                "/calls",
+                vec![
+                    line("q", "Tool, prompt or resource has"),
+                    line("server", "Server: name or address has"),
+                    choice("state", "State of those before", "Any", stages),
+                ],
+            );
+            let query = search.query();
+            view.search = Some(search);
+            let stage = |text: &str| STAGES.into_iter().find(|(stage, ..)| stage.as_str() == text);
+            let Ok(stage) = desk.named_by("state", stage) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let page = async |waiting: bool, place: &str| {
+                let filter = CallFilter {
+                    part: desk.words_of("q"),
+                    servers: desk.words_of("server").map(|part| desk.servers_with(&part)),
+                    stage: stage.map(|(stage, ..)| stage).filter(|_| !waiting),
+                };
+                let after = CallApprovalId::parse(&desk.asked(place));
+                let found = console::calls(&core, waiting, filter, after, CONSOLE_PAGE).await;
+                found.map_err(|cause| desk.fault(&cause))
+            };
+            let unlike = |words| if query.is_empty() { words } else { "No call is like that." };
+            for (title, empty, waiting, place) in [
+                ("", "Rules of a server can hold calls back; see its page.", true, "after"),
+                ("Before", "Nobody has decided about one yet.", false, "before"),
+            ] {
+                let found = page(waiting, place).await?;
+                let mut rows = rows(&desk, title, unlike(empty), &found.rows);
+                rows.next = found.next.map(|id| desk.further("/calls", &query, &format!("{place}={id}")));
+                view.tables.push(rows);
+            }
             Ok(desk.show(view))
         }
         .await,
@@ -74,13 +110,8 @@ fn person(desk: &Desk<'_>, call: &Shown) -> Cell {
 }
 
 fn state(stage: Stage) -> Cell {
-    match stage {
-        Stage::Waiting => marked("waits for you", "care"),
-        Stage::Allowed => marked("may be made once", "good"),
-        Stage::Used => marked("was made", "good"),
-        Stage::Refused => marked("refused", "harm"),
-        Stage::Expired => said("nobody decided, or it was not made, in time"),
-    }
+    let found = STAGES.into_iter().find(|(known, ..)| *known == stage);
+    found.map_or_else(|| marked("waits for you", "care"), |(_, words, tone)| marked(words, tone))
 }
 
 /// One of them, with what would be sent.

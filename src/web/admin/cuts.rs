@@ -5,12 +5,13 @@ use std::time::Duration;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::people::pairs;
-use super::{Desk, at, either, fact, marked, said, search, table};
+use super::{Desk, STRANGE, Strange, at, choice, either, fact, line, marked, said, table};
+use crate::flow::console::{self, CutFilter};
 use crate::flow::core::Core;
 use crate::flow::cut::{self as flow_cut, By, Order};
 use crate::flow::people::OrderError;
-use crate::types::cut::{Cut, Impact, Kind, Target};
-use crate::types::id::GrantId;
+use crate::types::cut::{Cut, Impact, Kind, TARGETS, Target};
+use crate::types::id::{CutId, GrantId};
 use crate::types::network::Network;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::web::page::redirect;
@@ -28,6 +29,30 @@ const WAYS: [(&str, &str, Kind); 6] = [
     ("reauthenticate", "Let people sign in again", Kind::Reauthenticate),
 ];
 
+/// What a page of the list, or its export, is narrowed to.
+pub(super) fn filter_of(desk: &Desk<'_>) -> Result<CutFilter, Strange> {
+    let kind = |text: &str| TARGETS.into_iter().find(|kind| *kind == text).map(str::to_owned);
+    let state = |text: &str| Cut::STATES.into_iter().find(|state| *state == text).map(str::to_owned);
+    Ok(CutFilter {
+        part: desk.words_of("about"),
+        target: desk.named_by("target", kind)?,
+        state: desk.named_by("state", state)?,
+    })
+}
+
+/// A kind of target, in words.
+fn words_of_kind(kind: &str) -> &str {
+    match kind {
+        "client" => "an app",
+        "resource" => "a server",
+        "grant" => "one approval",
+        "person" => "a person",
+        "domain" => "a domain of apps",
+        "network" => "a network",
+        other => other,
+    }
+}
+
 /// The cuts there were, and what one would hit.
 pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
@@ -42,7 +67,19 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                 "Whose access is to stop? First you see what it hits; nothing happens before you confirm.";
             let mut view = desk.blank("cut", "Cut access", lead);
             let label = "E-mail, app id, domain, server address, network, or * for everything";
-            view.search = Some(search(label, typed.clone()));
+            let states = Cut::STATES.map(|state| (state, state));
+            let kinds = TARGETS.map(|kind| (kind, words_of_kind(kind)));
+            let search = desk.search(
+                "/cut",
+                vec![
+                    line("q", label),
+                    line("about", "Cuts below: name, reason or who cut has"),
+                    choice("target", "Cuts below: of", "Anything", kinds),
+                    choice("state", "Cuts below: state", "Any", states),
+                ],
+            );
+            let query = search.query();
+            view.search = Some(search);
             if !kind.is_empty() {
                 let target = flow_cut::target_of(&core, kind, &value).await;
                 let found = match &target {
@@ -59,9 +96,18 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
                     _ => view.refused = Some("That names nothing here."),
                 }
             }
-            let cuts = flow_cut::list(&core, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
-            view.exports = desk.exports("cut", "");
-            view.tables.push(cuts_table(&desk, &cuts));
+            let Ok(filter) = filter_of(&desk) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let before = CutId::parse(&desk.asked("before"));
+            let found = console::cuts(&core, filter, before, CONSOLE_PAGE)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
+            view.exports = desk.exports("cut", &query);
+            let mut rows = cuts_table(&desk, &found.rows);
+            rows.next = found.next.map(|id| desk.further("/cut", &query, &format!("before={id}")));
+            view.tables.push(rows);
             Ok(desk.show(view))
         }
         .await,
@@ -197,8 +243,7 @@ fn meant(text: &str) -> (&'static str, String) {
 }
 
 fn named(kind: &str) -> &'static str {
-    let all = ["person", "client", "domain", "resource", "grant", "network", "everything"];
-    all.into_iter().find(|known| *known == kind).unwrap_or("")
+    TARGETS.into_iter().find(|known| *known == kind).unwrap_or("")
 }
 
 fn act(target: &Target) -> Act {

@@ -8,14 +8,12 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::Value;
 
-use super::audit::{filter_of, understood};
-use super::{Desk, either};
+use super::{Desk, access, alerts, apps, audit, cuts, either, people, servers, sessions};
 use crate::flow::core::Core;
 use crate::flow::cut as flow_cut;
 use crate::flow::evidence::{Bundle, Scope};
 use crate::flow::export::{self, Export, List};
 use crate::flow::failure::Fault;
-use crate::storage::grants::GrantFilter;
 use crate::types::client::ClientId;
 use crate::types::csv;
 use crate::types::id::{ResourceId, UserId};
@@ -38,7 +36,7 @@ pub async fn list(
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let list = wanted(&desk, &name).ok_or_else(|| desk.missing())?;
+            let list = wanted(&desk, &name).await.ok_or_else(|| desk.missing())?;
             let csv = match desk.asked("format").as_str() {
                 "csv" => true,
                 "jsonl" => false,
@@ -128,31 +126,18 @@ fn line(columns: &[&str], row: &[Value], csv: bool) -> String {
     format!("{}\n", Value::Object(members))
 }
 
-fn wanted(desk: &Desk<'_>, name: &str) -> Option<List> {
-    let text = |name: &str| Some(desk.asked(name)).filter(|text| !text.is_empty());
+async fn wanted(desk: &Desk<'_>, name: &str) -> Option<List> {
+    // What is not understood is nothing, and not everything.
     Some(match name {
-        "people" => List::People { prefix: desk.asked("q") },
-        "apps" => List::Apps { part: desk.asked("q") },
-        "access" => List::Access(GrantFilter {
-            id: None,
-            user_id: read(text("person"), UserId::parse)?,
-            client_id: read(text("app"), ClientId::parse)?,
-            resource_id: read(text("server"), ResourceId::parse)?,
-            ended_too: desk.asked("ended") == "1",
-        }),
-        "sessions" => List::Sessions,
-        "audit" => {
-            let filter = filter_of(desk);
-            // What is not understood is nothing, and not everything.
-            if !understood(desk, &filter) {
-                return None;
-            }
-            List::Audit(Box::new(filter))
-        }
-        "servers" => List::Servers,
-        "alerts" => List::Alerts,
-        "cut" => List::Cuts,
-        "keys" => List::Keys,
+        "people" => List::People(people::filter_of(desk).ok()?),
+        "apps" => List::Apps(apps::filter_of(desk).ok()?),
+        "access" => List::Access(Box::new(access::filter_of(desk).ok()?)),
+        "sessions" => List::Sessions(sessions::filter_of(desk).ok()?),
+        "audit" => List::Audit(Box::new(audit::filter_of(desk).await.ok()?)),
+        "servers" => List::Servers(servers::filter_of(desk).ok()?),
+        "alerts" => List::Alerts(alerts::filter_of(desk).await.ok()?),
+        "cut" => List::Cuts(cuts::filter_of(desk).ok()?),
+        "keys" => List::Keys(servers::keys_filter_of(desk).ok()?),
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Desk, at, either, fact, marked, said, table};
+use super::{Desk, STRANGE, at, choice, either, fact, line as seek, marked, said, table};
 use crate::flow::core::Core;
 use crate::flow::endpoints::{self, NewEndpoint};
 use crate::flow::people::OrderError;
@@ -35,10 +35,34 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
             let desk = Desk::open(&request, &core, &site).await?;
             let lead = "Who is told, outside, what happens here, and whether they have taken it.";
             let mut view = desk.blank(PART, "Webhooks and streams", lead);
+            let kinds = KINDS.map(|(kind, title, _)| (kind.as_str(), title));
+            let search = desk.search(
+                "/outgoing",
+                vec![
+                    seek("q", "Address has"),
+                    choice("kind", "What", "Anything", kinds),
+                    choice("state", "State", "Any", STATES.map(|state| (state, state))),
+                ],
+            );
+            let narrowed = !search.query().is_empty();
+            view.search = Some(search);
+            let known = |text: &str| STATES.into_iter().find(|known| *known == text);
+            let (Ok(only), Ok(wanted)) = (desk.named_by("kind", kind_of), desk.named_by("state", known))
+            else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let meant = |one: &&Endpoint| {
+                desk.found_in(&[&one.url]) && wanted.is_none_or(|wanted| wanted == stands(one))
+            };
             for (kind, title, empty) in KINDS {
+                if only.is_some_and(|only| only != kind) {
+                    continue;
+                }
+                let empty = if narrowed { "None is like that." } else { empty };
                 let all = endpoints::list(&core, kind).await.map_err(|cause| desk.fault(&cause))?;
                 let mut rows = table(title, empty, vec!["Where", "What", "Last taken", "State"]);
-                for one in &all {
+                for one in all.iter().filter(meant) {
                     rows.rows.push(vec![
                         desk.named(one.url.clone(), &format!("/outgoing/{}/{}", kind.as_str(), one.id)),
                         said(what(one)),
@@ -63,12 +87,23 @@ fn what(one: &Endpoint) -> String {
     }
 }
 
+/// How one may stand, for the search.
+const STATES: [&str; 3] = ["working", "failing", "off"];
+
+fn stands(one: &Endpoint) -> &'static str {
+    match (one.disabled_at.is_some(), one.failures) {
+        (true, _) => "off",
+        (false, 0) => "working",
+        (false, _) => "failing",
+    }
+}
+
 fn state(one: &Endpoint) -> Cell {
     let words = one.state();
-    let tone = match (one.disabled_at.is_some(), one.failures) {
-        (true, _) => "harm",
-        (false, 0) => "good",
-        (false, _) => "care",
+    let tone = match stands(one) {
+        "off" => "harm",
+        "working" => "good",
+        _ => "care",
     };
     marked(words, tone)
 }

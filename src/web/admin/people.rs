@@ -5,14 +5,15 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::access::access_table;
 use super::audit::audit_table;
 use super::cuts::way;
-use super::{Desk, at, either, fact, marked, said, search, table};
+use super::{Desk, STRANGE, Strange, at, choice, either, fact, line, marked, on_or_off, said, table};
 use crate::flow::core::{Caller, Core};
 use crate::flow::cut::By;
 use crate::flow::erase as flow_erase;
 use crate::flow::inactivity::Outlook;
 use crate::flow::people::OrderError;
-use crate::flow::{access as flow_access, console, inactivity, people, roles};
+use crate::flow::{access as flow_access, access_map, console, inactivity, people, roles};
 use crate::storage::audit::AuditFilter;
+use crate::storage::console::PeopleFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::cut::Target;
 use crate::types::id::UserId;
@@ -21,21 +22,49 @@ use crate::types::policy::CONSOLE_PAGE;
 use crate::types::user::{Role, User};
 use crate::web::page::redirect;
 use crate::web::site::Site;
-use crate::web::view::console::{Act, Cell, Fact};
+use crate::web::view::console::{Act, Cell, Fact, Seek};
 use crate::web::view::editor::{Editor, Entry, Input};
 use crate::wire::caller::From;
+
+/// What the list may be narrowed by.
+fn fields() -> Vec<Seek> {
+    let roles = [("member", "member"), ("auditor", "auditor"), ("admin", "admin")];
+    vec![
+        line("q", "E-mail begins with"),
+        choice("role", "Role in the console", "Any", roles),
+        choice("state", "State", "Any", [("on", "active"), ("off", "switched off")]),
+        line("group", "In the group"),
+    ]
+}
+
+/// What a page of the list, or its export, is narrowed to.
+pub(super) fn filter_of(desk: &Desk<'_>) -> Result<PeopleFilter, Strange> {
+    Ok(PeopleFilter {
+        prefix: desk.words_of("q").unwrap_or_default(),
+        role: desk.named_by("role", Role::parse)?,
+        off: desk.named_by("state", on_or_off)?,
+        group: desk.words_of("group"),
+    })
+}
 
 /// Everybody.
 pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let (wanted, after) = (desk.asked("q"), desk.asked("after"));
-            let found = console::people(&core, wanted.clone(), after, CONSOLE_PAGE)
+            let search = desk.search("/people", fields());
+            let query = search.query();
+            let mut view = desk.blank("people", "People", "Everybody who can sign in here, by e-mail.");
+            view.search = Some(search);
+            let Ok(filter) = filter_of(&desk) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let found = console::people(&core, filter, desk.asked("after"), CONSOLE_PAGE)
                 .await
                 .map_err(|cause| desk.fault(&cause))?;
             let mut rows =
-                table("", "Nobody by that address.", vec!["Person", "Name", "Role", "Groups", "State"]);
+                table("", "Nobody is like that.", vec!["Person", "Name", "Role", "Groups", "State"]);
             for user in &found.rows {
                 rows.rows.push(vec![
                     desk.named(user.email.clone(), &format!("/people/{}", user.id)),
@@ -45,12 +74,8 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                     state(user),
                 ]);
             }
-            rows.next = found
-                .next
-                .map(|key| desk.at(&format!("/people?{}", pairs(&[("q", &wanted), ("after", &key)]))));
-            let mut view = desk.blank("people", "People", "Everybody who can sign in here, by e-mail.");
-            view.exports = desk.exports("people", &pairs(&[("q", &wanted)]));
-            view.search = Some(search("E-mail begins with", wanted));
+            rows.next = found.next.map(|key| desk.further("/people", &query, &pairs(&[("after", &key)])));
+            view.exports = desk.exports("people", &query);
             view.tables.push(rows);
             super::invitations::show(&desk, &core, &mut view).await?;
             Ok(desk.show(view))
@@ -89,7 +114,7 @@ pub async fn get(
                 way(&desk, &Target::Person(id)),
             ];
             let filter = GrantFilter { user_id: Some(id), ..GrantFilter::default() };
-            let (grants, names) = console::access(&core, filter, None, CONSOLE_PAGE)
+            let (grants, names) = access_map::page(&core, filter, None, CONSOLE_PAGE)
                 .await
                 .map_err(|cause| desk.fault(&cause))?;
             view.tables.push(access_table(

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Desk, at, either, fact, marked, said, table};
+use super::{Desk, STRANGE, Strange, at, choice, either, fact, line as seek, marked, on_or_off, said, table};
 use crate::flow::core::Core;
 use crate::flow::people::OrderError;
 use crate::flow::providers::{self, NewProvider, Tested};
@@ -28,7 +28,26 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 "People sign in with a password or a passkey of their own here, and nowhere else.",
                 vec!["Provider", "Issuer", "State", "Last sign-in"],
             );
-            for one in &all {
+            let search = desk.search(
+                "/providers",
+                vec![
+                    seek("q", "Name or issuer has"),
+                    choice("state", "State", "Any", [("on", "on"), ("off", "switched off")]),
+                ],
+            );
+            if !search.query().is_empty() {
+                rows.empty = "No provider is like that.";
+            }
+            let (off, strange) = match desk.named_by("state", on_or_off) {
+                Ok(off) => (off, None),
+                Err(Strange) => (None, Some(STRANGE)),
+            };
+            let meant = |one: &&Provider| {
+                strange.is_none()
+                    && desk.found_in(&[&one.name, &one.issuer])
+                    && off.is_none_or(|off| off == one.disabled_at.is_some())
+            };
+            for one in all.iter().filter(meant) {
                 rows.rows.push(vec![
                     desk.named(one.name.clone(), &format!("/providers/{}", one.id)),
                     said(one.issuer.clone()),
@@ -41,6 +60,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 "Identity providers",
                 "Where people may sign in who do not do it here, such as the company’s own.",
             );
+            (view.search, view.refused) = (Some(search), strange.or(view.refused));
             view.tables.push(rows);
             view.editors.push(Editor {
                 title: "Add a provider",

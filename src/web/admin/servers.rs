@@ -7,16 +7,18 @@ use super::cuts::way;
 use super::people::pairs;
 use super::server_forms::editors;
 use super::tools;
-use super::{Desk, at, call_rules, cedar, either, fact, marked, said, table};
-use crate::flow::console;
+use super::{Desk, STRANGE, Strange, at, call_rules, cedar, choice, either, fact, line, marked, said, table};
 use crate::flow::core::Core;
+use crate::flow::export::{self, KeyFilter, ServerFilter};
 use crate::flow::keys::{self as flow_keys, KeyState};
 use crate::flow::roles::{in_words, listed};
+use crate::flow::{access_map, console};
 use crate::storage::grants::GrantFilter;
 use crate::types::access_rule::Who;
 use crate::types::admin::ADMIN_API;
 use crate::types::cut::Target;
 use crate::types::id::ResourceId;
+use crate::types::key::SigningAlg;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::types::resource::{ClientRule, Resource, Risk};
 use crate::types::resource_uri::ResourceUri;
@@ -25,29 +27,73 @@ use crate::web::site::Site;
 use crate::web::view::console::Act;
 use crate::wire::caller::From;
 
+/// What a page of the list, or its export, is narrowed to.
+pub(super) fn filter_of(desk: &Desk<'_>) -> Result<ServerFilter, Strange> {
+    let way = |text: &str| match text {
+        "gateway" => Some(true),
+        "itself" => Some(false),
+        _ => None,
+    };
+    Ok(ServerFilter { part: desk.words_of("q").unwrap_or_default(), gateway: desk.named_by("way", way)? })
+}
+
+/// What a page of the list of keys, or its export, is narrowed to.
+pub(super) fn keys_filter_of(desk: &Desk<'_>) -> Result<KeyFilter, Strange> {
+    let state = |text: &str| KEY_STATES.into_iter().find(|(name, ..)| *name == text);
+    Ok(KeyFilter {
+        alg: desk.named_by("alg", SigningAlg::parse)?,
+        state: desk.named_by("state", state)?.map(|(_, _, state)| state),
+    })
+}
+
+/// What a key does: name, words.
+const KEY_STATES: [(&str, &str, KeyState); 3] = [
+    ("current", "signs", KeyState::Current),
+    ("next", "published, signs next", KeyState::Next),
+    ("previous", "kept until its last token has ended", KeyState::Previous),
+];
+
 /// Every server.
 pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<Site>) -> HttpResponse {
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
             let view_now = core.live.view();
-            let mut all: Vec<&Resource> = view_now.resources.values().collect();
-            all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            let mut view = desk.blank("servers", "Servers", "The MCP servers that trust this issuer.");
+            let ways = [("gateway", "through the gateway"), ("itself", "by its own address")];
+            let search = desk.search(
+                "/servers",
+                vec![line("q", "Name or address has"), choice("way", "Reached", "Either way", ways)],
+            );
+            let query = search.query();
+            view.search = Some(search);
+            let Ok(filter) = filter_of(&desk) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
             let mut rows = table(
                 "",
-                "No server is protected yet; see `postern resource add`.",
-                vec!["Server", "Address", "Permissions", "Who may ask"],
+                if query.is_empty() {
+                    "No server is protected yet; see `postern resource add`."
+                } else {
+                    "No server is like that."
+                },
+                vec!["Server", "Address", "Reached", "Permissions", "Who may ask"],
             );
-            for resource in all {
+            for resource in export::servers(&view_now, &filter) {
                 rows.rows.push(vec![
                     desk.named(resource.name.clone(), &format!("/servers/{}", resource.id)),
                     said(resource.uri.as_str()),
+                    said(if resource.upstream.is_some() {
+                        "through the gateway"
+                    } else {
+                        "by its own address"
+                    }),
                     said(resource.scopes.len().to_string()),
                     said(rule(resource)),
                 ]);
             }
-            let mut view = desk.blank("servers", "Servers", "The MCP servers that trust this issuer.");
-            view.exports = desk.exports("servers", "");
+            view.exports = desk.exports("servers", &query);
             view.tables.push(rows);
             Ok(desk.show(view))
         }
@@ -129,7 +175,7 @@ pub async fn get(
             view.tables.push(roles);
             let filter = GrantFilter { resource_id: Some(id), ..GrantFilter::default() };
             let (grants, names) =
-                console::access(&core, filter, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
+                access_map::page(&core, filter, None, CONSOLE_PAGE).await.map_err(|cause| desk.fault(&cause))?;
             view.exports = vec![("evidence of the last 24 hours", desk.evidence(&format!("server={id}")))];
             view.tables.push(access_table(&desk, "Who uses it", &grants, &names, &format!("server={id}")));
             Ok(desk.show(view))
@@ -143,18 +189,27 @@ pub async fn keys(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
     either(
         async {
             let desk = Desk::open(&request, &core, &site).await?;
-            let all = flow_keys::list(&core).await.map_err(|cause| desk.fault(&cause))?;
+            let mut view = desk.blank("keys", "Signing keys", "The keys that sign tokens. The next one is published before it signs, the old one kept until its last token has ended.");
+            let states = KEY_STATES.map(|(name, words, _)| (name, words));
+            let algs = SigningAlg::ALL.map(|alg| (alg.as_str(), alg.as_str()));
+            let search = desk.search(
+                "/keys",
+                vec![choice("state", "State", "Any", states), choice("alg", "Algorithm", "Any", algs)],
+            );
+            let query = search.query();
+            view.search = Some(search);
+            let Ok(filter) = keys_filter_of(&desk) else {
+                view.refused = Some(STRANGE);
+                return Ok(desk.show(view));
+            };
+            let all = export::keys(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
             let mut rows = table("", "There is none.", vec!["Key", "Algorithm", "State", "Made"]);
             for (key, state) in &all {
-                let state = match state {
-                    KeyState::Current => marked("signs", "good"),
-                    KeyState::Next => said("published, signs next"),
-                    KeyState::Previous => said("kept until its last token has ended"),
-                };
+                let words = KEY_STATES.iter().find(|(.., known)| known == state).map_or("", |(_, words, _)| words);
+                let state = if *state == KeyState::Current { marked(words, "good") } else { said(words) };
                 rows.rows.push(vec![said(key.kid.clone()), said(key.alg.as_str()), state, at(key.created_at)]);
             }
-            let mut view = desk.blank("keys", "Signing keys", "The keys that sign tokens. The next one is published before it signs, the old one kept until its last token has ended.");
-            view.exports = desk.exports("keys", "");
+            view.exports = desk.exports("keys", &query);
             view.tables.push(rows);
             view.acts.push(Act {
                 title: "Rotate",

@@ -4,7 +4,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::people::pairs;
 use super::{Desk, either, fact, marked, said, table};
-use crate::flow::console::{self, Names};
+use crate::flow::access_map::{self, Standing};
+use crate::flow::console::Names;
 use crate::flow::core::Core;
 use crate::flow::roles::{Effective, in_words};
 use crate::flow::who;
@@ -68,28 +69,30 @@ pub async fn get(
             may.next = next
                 .map(|key| desk.at(&format!("{here}?{}", pairs(&[("permission", &scope), ("after", &key)]))));
             view.tables.push(may);
+            let grants = who::approvals(&core, id, scope.clone(), GrantId::parse(&before), CONSOLE_PAGE + 1)
+                .await
+                .map_err(|cause| desk.fault(&cause))?;
             let mut grants =
-                who::approvals(&core, id, scope.clone(), GrantId::parse(&before), CONSOLE_PAGE + 1)
-                    .await
-                    .map_err(|cause| desk.fault(&cause))?;
+                access_map::as_they_stand(&core, grants).await.map_err(|cause| desk.fault(&cause))?;
             let more = i64::try_from(grants.len()).is_ok_and(|found| found > CONSOLE_PAGE);
             grants.truncate(usize::try_from(CONSOLE_PAGE).unwrap_or(usize::MAX));
-            let names = console::names_for(&core, &grants).await.map_err(|cause| desk.fault(&cause))?;
+            let names = access_map::names_for(&core, &grants).await.map_err(|cause| desk.fault(&cause))?;
             let mut now = table(
                 "Approvals under which it is done",
                 "None stands.",
-                vec!["Approval", "Person", "App", "Last used"],
+                vec!["Approval", "Person", "App", "Last used", "State"],
             );
-            for grant in &grants {
+            for Standing { grant, state } in &grants {
                 now.rows.push(vec![
                     desk.named("details", &format!("/access/{}", grant.id)),
                     desk.person_cell(&names, grant.user_id),
                     desk.app_cell(&names, &grant.client_id),
                     desk.ago(grant.last_used_at),
+                    super::access::state(*state),
                 ]);
             }
             now.next = grants.last().filter(|_| more).map(|last| {
-                let last = last.id.to_string();
+                let last = last.grant.id.to_string();
                 desk.at(&format!("{here}?{}", pairs(&[("permission", &scope), ("before", &last)])))
             });
             view.tables.push(now);

@@ -26,7 +26,7 @@ pub struct ConsolePage {
     pub done: Option<&'static str>,
     /// Why what was asked for was not done.
     pub refused: Option<&'static str>,
-    /// A search field, with what was searched for.
+    /// What the list may be narrowed by, and is narrowed to.
     pub search: Option<Search>,
     /// What was searched for in everything.
     pub sought: String,
@@ -44,13 +44,48 @@ pub struct ConsolePage {
     pub editors: Vec<Editor>,
 }
 
-/// A search field.
+/// What a list may be narrowed by. The first field always shows, the others where one opens them or one is filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
+    /// Its fields.
+    pub fields: Vec<Seek>,
+    /// The whole list.
+    pub whole: String,
+}
+
+/// One thing that a list may be narrowed by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seek {
+    /// Its name in the address.
+    pub name: &'static str,
     /// Its label.
     pub label: &'static str,
-    /// What was searched for.
+    /// What it is narrowed to; empty for everything.
     pub value: String,
+    /// What there is to choose from: value and words. Empty where one types.
+    pub choices: Vec<(String, String)>,
+}
+
+impl Search {
+    fn is_narrowed(&self) -> bool {
+        self.fields.iter().any(|field| !field.value.is_empty())
+    }
+
+    fn is_open(&self) -> bool {
+        self.fields.iter().skip(1).any(|field| !field.value.is_empty())
+    }
+
+    fn others(&self) -> &[Seek] {
+        self.fields.get(1..).unwrap_or_default()
+    }
+
+    /// The same as the query of an address.
+    #[must_use]
+    pub fn query(&self) -> String {
+        let set = self.fields.iter().filter(|field| !field.value.is_empty());
+        let pairs = set.map(|field| (field.name, field.value.as_str()));
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+    }
 }
 
 /// A number and how it came about.
