@@ -247,6 +247,19 @@ async fn alerts_stand_in_the_console_and_only_administrators_take_note() {
     let page = looks.get("/admin/alerts").await;
     assert!(page.words().contains("A refresh token was used twice"), "{}", page.words());
     assert!(!page.has_form("/admin/alerts"));
+    for (query, open) in [
+        ("detector=refresh-reuse", true),
+        ("detector=code-replay", false),
+        ("state=open&q=", true),
+        ("state=seen", false),
+        ("q=198.51.100.99", false),
+    ] {
+        let page = looks.get(&format!("/admin/alerts?{query}")).await;
+        let rows = page.text.split("What is looked for").next().unwrap().matches("<tr>").count();
+        assert_eq!(rows > 1, open, "{query}: {}", page.words());
+        let file = looks.get(&format!("/admin/export/alerts?format=jsonl&{query}")).await;
+        assert_eq!(file.text.lines().count(), usize::from(open), "the file of {query}");
+    }
     let page = acts.get("/admin/alerts").await;
     let form = page.form("/admin/alerts");
     let theirs = looks.submit(&form).await;

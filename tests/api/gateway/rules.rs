@@ -415,6 +415,10 @@ async fn an_administrator_makes_rules_and_decides_about_calls_in_the_console() {
     world.send(&token, &with("add", json!({"amount": 501}))).await;
     let words = root.get("/admin/calls").await.words();
     assert!(words.contains("2 calls wait for you."), "{words}");
+    for (query, rows) in [("q=AD", 2), ("q=other", 0), ("server=nothing", 0)] {
+        let page = root.get(&format!("/admin/calls?{query}")).await;
+        assert_eq!(page.text.matches("/admin/calls/").count(), rows, "{query}: {}", page.words());
+    }
     let waiting = world.waiting().await;
     let call = |amount: i64| {
         let found = waiting.iter().find(|call| call.arguments["amount"] == amount).unwrap();
@@ -427,6 +431,10 @@ async fn an_administrator_makes_rules_and_decides_about_calls_in_the_console() {
     assert!(send(&call(500), &[("do", "allow")]).await.words().contains("Allowed"));
     assert!(send(&call(501), &[("do", "refuse")]).await.words().contains("Refused."));
     assert!(send(&call(501), &[("do", "allow")]).await.status >= 400, "nobody decides twice");
+    for (state, rows) in [("allowed", 1), ("refused", 1), ("used", 0)] {
+        let page = root.get(&format!("/admin/calls?state={state}")).await;
+        assert_eq!(page.text.matches("/admin/calls/").count(), rows, "{state}: {}", page.words());
+    }
     let through = world.send(&token, &with("add", json!({"amount": 500, "note": "<b>rent</b>"}))).await;
     assert!(through.body["result"].is_object(), "{}", through.text);
     let done = world.records(AuditKind::CallApprovalGiven).await;
