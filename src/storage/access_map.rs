@@ -125,11 +125,16 @@ pub fn named(tx: &mut Tx<'_>, filter: &AccessFilter) -> Result<Named, StoreError
         named.people = Some(whose(tx, prefix)?);
     }
     if let Some(part) = &filter.apps {
-        let ids: Vec<String> = client::table
+        let exact = client::table.find(part).select(client::id);
+        let exact: Option<String> = exact.get_result(tx.connection()).optional()?;
+        let found = client::table
             .filter(client::search_key.like(contained(part)).escape('\\'))
             .select(client::id)
-            .limit(NAMED_AT_ONCE + 1)
-            .load(tx.connection())?;
+            .limit(NAMED_AT_ONCE + 1);
+        let ids = match exact {
+            Some(id) => vec![id],
+            None => found.load(tx.connection())?,
+        };
         named.apps = Some(ids).filter(|ids| few(ids));
     }
     if let Some(network) = &filter.network {

@@ -84,14 +84,14 @@ test('access is narrowed along several axes, and each of them leads to its cut',
   const form = visitor.page.getByRole('search', { name: 'This list' });
   await form.getByLabel('Person: e-mail begins with').fill('DEMO@');
   await form.getByText('More filters').click();
-  await form.getByLabel('App: name, id or address has').fill('claude');
-  await form.getByLabel('Last used from: address or block').fill('127.0.0.0/8');
+  await form.getByLabel('App: name or id has').fill('claude');
+  await form.getByLabel('Last used from network').fill('127.0.0.0/8');
   await form.getByLabel('State').selectOption('active');
   await form.getByRole('button', { name: 'Find' }).click();
   const rows = visitor.page.locator('table.rows tbody tr');
   assert.equal(await rows.count(), 1);
   assert.match(await rows.first().innerText(), /Claude Code/);
-  assert.equal(await form.getByLabel('Last used from: address or block').inputValue(), '127.0.0.0/8', 'what it is narrowed to still stands there');
+  assert.equal(await form.getByLabel('Last used from network').inputValue(), '127.0.0.0/8', 'what it is narrowed to still stands there');
   await visitor.look('console-access-narrowed');
   await visitor.page.getByRole('link', { name: 'Cut this app' }).click();
   assert.match(await visitor.text(), /People it hits/);

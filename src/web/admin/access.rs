@@ -53,10 +53,10 @@ fn fields() -> Vec<Seek> {
     let states = STATES.iter().map(|(state, words, _)| (state.as_str(), *words));
     vec![
         line("person", "Person: e-mail begins with"),
-        line("app", "App: name, id or address has"),
-        line("server", "Server: name or address has"),
+        line("app", "App: name or id has"),
+        line("server", "Server: name has"),
         line("domain", "Domain of the app"),
-        line("network", "Last used from: address or block"),
+        line("network", "Last used from network"),
         choice("used", "Last use", "At any time", USES.map(|(name, words, ..)| (name, words))),
         choice("state", "State", "What stands", states.chain([("all", "also what has ended")])),
     ]
