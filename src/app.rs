@@ -27,8 +27,8 @@ use crate::types::audit_chain::AuditKey;
 use crate::types::id::TokenId;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{
-    MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy, STANDINGS,
-    STATUS_LISTS, UPSTREAM_TOKENS, VERIFIED_TOKENS,
+    MACHINE_MEMORY, MACHINES, MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE,
+    OUTGOING_TIMEOUT, Policy, STANDINGS, STATUS_LISTS, UPSTREAM_TOKENS, VERIFIED_TOKENS,
 };
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
@@ -125,6 +125,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         registrations: RegistrationLimiter::default(),
         first_sights: RegistrationLimiter::default(),
         hook_failures: RegistrationLimiter::default(),
+        machines: moka::sync::Cache::builder().max_capacity(MACHINES).time_to_live(MACHINE_MEMORY).build(),
         status_lists: moka::sync::Cache::new(STATUS_LISTS),
         verified: moka::sync::Cache::builder()
             .max_capacity(VERIFIED_TOKENS)

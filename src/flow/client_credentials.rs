@@ -1,11 +1,14 @@
 //! Tokens for machines (RFC 6749 §4.4).
 
+use std::sync::Arc;
+
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::{Failure, Fault};
+use super::live::View;
 use super::mint::{Mint, Minted, mint};
 use super::token::TokenResponse;
-use crate::oauth::client_auth::Presented;
+use crate::oauth::client_auth::{self, Presented, Verdict};
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
 use crate::oauth::scopes;
@@ -14,12 +17,20 @@ use crate::types::audit::AuditKind;
 use crate::types::client::{Client, ClientKind, GrantType};
 use crate::types::factor::Methods;
 use crate::types::grant::Grant;
-use crate::types::id::GrantId;
-use crate::types::policy::GRANT_TRIES;
+use crate::types::id::{GrantId, ResourceId};
+use crate::types::policy::{GRANT_TRIES, MACHINE_SETTLES};
 use crate::types::resource::Resource;
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::ScopeSet;
 use crate::types::time::Timestamp;
+
+/// A machine as it was when it last got a token: that it asks again is the rule. Nothing is decided by it alone: the
+/// secret is proved against it, and the write goes through only if client and approval are still what it says.
+#[derive(Debug)]
+pub struct Machine {
+    client: Client,
+    grant: Grant,
+}
 
 /// Issues a token that stands for the client itself. No refresh token: it can ask again (RFC 6749 §4.4.3).
 ///
@@ -40,35 +51,27 @@ pub async fn issue(
         _ => None,
     };
     let meant = meant.map(|resource| resource.id);
+    if let Some(machine) = meant.and_then(|id| known(core, presented, id))
+        && let Ok((resource, granted)) = wanted(&view, &machine.client, &asked, params)
+    {
+        let whose = Whose { client: &machine.client, unchanged: true };
+        let standing = Some(machine.grant.clone());
+        if let Some(minted) = try_once(core, caller, (&whose, resource, &granted), standing, now).await? {
+            return Ok(TokenResponse::new(minted, &granted, None, false));
+        }
+        core.machines.invalidate(&(machine.client.id.clone(), resource.id));
+    }
     let (client, mut standing) =
         clients::authenticate_with(core, caller, presented, now, move |tx, client| {
             let Some((client, resource)) = client.zip(meant) else { return Ok(None) };
             grants::find_standing(tx, None, &client.id, resource)
         })
         .await?;
-    if client.is_public() || !client.may(GrantType::ClientCredentials) {
-        return Err(Reason::GrantTypeNotAllowed(GrantType::ClientCredentials.as_str()).into());
-    }
-    if client.kind != ClientKind::PreRegistered
-        && !view.resources.values().any(|resource| may_reach(&client, resource))
-    {
-        return Err(Reason::NotVouchedFor.into());
-    }
-    let resource = match asked.as_slice() {
-        [] => view.default_resource().ok_or(Reason::NoResource)?,
-        [uri] => {
-            let open = view.resource(uri).filter(|resource| may_reach(&client, resource));
-            open.ok_or_else(|| Reason::UnknownResource(uri.clone()))?
-        }
-        _ => return Err(Reason::AmbiguousResource.into()),
-    };
-    if !may_reach(&client, resource) {
-        return Err(Reason::UnknownResource(resource.uri.to_string()).into());
-    }
-    let granted = granted_scopes(&client, resource, params)?;
+    let (resource, granted) = wanted(&view, &client, &asked, params)?;
+    let whose = Whose { client: &client, unchanged: false };
     // Another request of the same client may make or end the approval at the same moment; the next try sees it.
     for _ in 0..GRANT_TRIES {
-        if let Some(minted) = try_once(core, caller, (&client, resource, &granted), standing, now).await? {
+        if let Some(minted) = try_once(core, caller, (&whose, resource, &granted), standing, now).await? {
             return Ok(TokenResponse::new(minted, &granted, None, false));
         }
         let (client_id, resource_id) = (client.id.clone(), resource.id);
@@ -78,66 +81,126 @@ pub async fn issue(
     Err(Fault::Busy.into())
 }
 
+/// The machine that has just proved its secret, if it is kept. An assertion is used up by its proof, so it is never
+/// tried against what may have changed.
+fn known(core: &Core, presented: &Presented, resource: ResourceId) -> Option<Arc<Machine>> {
+    if matches!(presented, Presented::Assertion { .. }) {
+        return None;
+    }
+    let machine = presented.candidates(None).into_iter().find_map(|id| core.machines.get(&(id, resource)))?;
+    (client_auth::check(&machine.client, presented) == Ok(Verdict::Proven)).then_some(machine)
+}
+
+/// What this client gets where, if it may have anything there.
+fn wanted<'v>(
+    view: &'v View,
+    client: &Client,
+    asked: &[String],
+    params: &Params,
+) -> Result<(&'v Resource, ScopeSet), Reason> {
+    if client.is_public() || !client.may(GrantType::ClientCredentials) {
+        return Err(Reason::GrantTypeNotAllowed(GrantType::ClientCredentials.as_str()));
+    }
+    if client.kind != ClientKind::PreRegistered
+        && !view.resources.values().any(|resource| may_reach(client, resource))
+    {
+        return Err(Reason::NotVouchedFor);
+    }
+    let resource = match asked {
+        [] => view.default_resource().ok_or(Reason::NoResource)?,
+        [uri] => {
+            let open = view.resource(uri).filter(|resource| may_reach(client, resource));
+            open.ok_or_else(|| Reason::UnknownResource(uri.clone()))?
+        }
+        _ => return Err(Reason::AmbiguousResource),
+    };
+    if !may_reach(client, resource) {
+        return Err(Reason::UnknownResource(resource.uri.to_string()));
+    }
+    let granted = granted_scopes(client, resource, params)?;
+    Ok((resource, granted))
+}
+
+/// Who asks.
+struct Whose<'a> {
+    client: &'a Client,
+    /// Whether the client was kept in memory, and has to be what it was then.
+    unchanged: bool,
+}
+
 /// Mints under the client's approval as it stands; `None` when it is another one by the time of the write.
 async fn try_once(
     core: &Core,
     caller: &Caller,
-    (client, resource, granted): (&Client, &Resource, &ScopeSet),
+    (whose, resource, granted): (&Whose<'_>, &Resource, &ScopeSet),
     standing: Option<Grant>,
     now: Timestamp,
 ) -> Result<Option<Minted>, Failure> {
-    let fresh = new_grant(core, client, resource, granted, now);
+    let client = whose.client;
     let standing = standing.filter(|grant| grant.is_live(now));
-    super::hold::check(core, standing.as_ref().unwrap_or(&fresh), None, now).await?;
-    let grant_id = standing.as_ref().map_or(fresh.id, |grant| grant.id);
-    let not_after = standing.as_ref().map_or(fresh.expires_at, |grant| grant.expires_at);
-    let noted = standing.as_ref().and_then(|grant| grant.last_used_at);
+    let fits = standing.as_ref().is_some_and(|grant| grant.scopes.includes(granted));
+    if whose.unchanged && !fits {
+        return Ok(None);
+    }
+    // Made only where it is needed: for a first token, and for more than was ever asked for.
+    let fresh = (!fits).then(|| new_grant(core, client, resource, granted, now));
+    let Some(grant) = standing.as_ref().or(fresh.as_ref()) else {
+        return Err(Fault::Bug("there is an approval, or a fresh one").into());
+    };
+    super::hold::check(core, grant, None, now).await?;
     let unusual =
         standing.as_ref().map_or_else(Vec::new, |grant| super::usage::unusual(core, caller, grant, now));
-    let wider = standing.filter(|grant| !grant.scopes.includes(granted));
-    let is_new = grant_id == fresh.id;
+    let note = !unusual.is_empty() || grants::is_worth_noting(grant.last_used_at, now);
     let what = Mint {
         resource,
         sub: client.id.as_str().to_owned(),
         client_id: &client.id,
         scopes: granted,
-        grant_id,
+        grant_id: grant.id,
         family_id: None,
         auth_time: None,
         methods: &Methods::default(),
-        not_after,
+        not_after: grant.expires_at,
     };
     let minted = mint(core, what, now).await?;
     let mut issued = core.event(AuditKind::TokenIssued, caller, now);
     issued.client_id = Some(client.id.clone());
-    issued.grant_id = Some(grant_id);
+    issued.grant_id = Some(grant.id);
     issued.resource_id = Some(resource.id);
     issued.detail = serde_json::json!({
         "grant_type": GrantType::ClientCredentials.as_str(),
         "scope": granted,
         "jti": minted.record.id,
     });
+    let (grant_id, old) = (grant.id, standing.as_ref().map(|grant| grant.scopes.clone()));
     let (record, address, asked) = (minted.record.clone(), caller.address.clone(), granted.clone());
+    let as_it_was = whose.unchanged.then_some(client.updated_at);
     let committed = core
         .store
         .write(move |tx| {
-            if is_new {
-                grants::expire_standing(tx, &fresh, now)?;
-                let other = grants::find_standing(tx, None, &fresh.client_id, fresh.resource_id)?;
-                if other.is_some() {
-                    return Ok(false);
+            match (&fresh, &old) {
+                (None, _) => {}
+                (Some(fresh), None) => {
+                    grants::expire_standing(tx, fresh, now)?;
+                    let other = grants::find_standing(tx, None, &fresh.client_id, fresh.resource_id)?;
+                    if other.is_some() {
+                        return Ok(false);
+                    }
+                    grants::insert(tx, fresh)?;
+                    client_rows::mark_granted(tx, &fresh.client_id, now)?;
                 }
-                grants::insert(tx, &fresh)?;
-                client_rows::mark_granted(tx, &fresh.client_id, now)?;
+                (Some(fresh), Some(old)) => {
+                    let scopes = old.union(&asked);
+                    grants::renew(tx, grant_id, &scopes, &fresh.client_fingerprint, fresh.expires_at, now)?;
+                }
             }
-            if let Some(grant) = &wider {
-                let scopes = grant.scopes.union(&asked);
-                grants::renew(tx, grant.id, &scopes, &fresh.client_fingerprint, fresh.expires_at, now)?;
-            }
-            if !unusual.is_empty() || grants::is_worth_noting(noted, now) {
+            if note {
                 grants::mark_used(tx, grant_id, address.as_deref(), now)?;
             }
-            if !grants::is_open(tx, grant_id, now)? {
+            let open = grants::open_with_client(tx, grant_id, now)?.filter(|(scopes, changed_at)| {
+                as_it_was.is_none_or(|was| was == *changed_at && scopes.includes(&asked))
+            });
+            if open.is_none() {
                 return Ok(false);
             }
             access_tokens::insert(tx, &record)?;
@@ -146,7 +209,27 @@ async fn try_once(
             Ok(true)
         })
         .await?;
+    if committed
+        && fits
+        && let Some(mut grant) = standing
+    {
+        keep(core, whose, note.then_some(caller), &mut grant, now);
+    }
     Ok(committed.then_some(minted))
+}
+
+/// Keeps a machine for its next request, with the use that was noted.
+fn keep(core: &Core, whose: &Whose<'_>, noted: Option<&Caller>, grant: &mut Grant, now: Timestamp) {
+    let settled = whose.client.updated_at < now.minus(MACHINE_SETTLES);
+    if !settled || (whose.unchanged && noted.is_none()) {
+        return;
+    }
+    if let Some(caller) = noted {
+        grant.last_used_at = Some(now);
+        grant.last_used_address.clone_from(&caller.address);
+    }
+    let key = (whose.client.id.clone(), grant.resource_id);
+    core.machines.insert(key, Arc::new(Machine { client: whose.client.clone(), grant: grant.clone() }));
 }
 
 /// An administrator's list with the client, when there is one; otherwise the resource's own rule. A client that

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::client_credentials::Machine;
 use super::ended::Ended;
 use super::failure::Fault;
 use super::live::{Live, View};
@@ -29,6 +30,7 @@ use crate::storage::{Store, generations};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::SALT;
 use crate::types::callers::Standing;
+use crate::types::client::ClientId;
 use crate::types::id::{AuditId, ResourceId, UserId};
 use crate::types::policy::{Policy, STATUS_BLOCK};
 use crate::types::random::Rng;
@@ -65,6 +67,8 @@ pub struct Core {
     pub upstream_tokens: moka::sync::Cache<(ResourceId, UserId), Arc<Known>>,
     /// What people are at servers whose rules ask for it, with the state of groups, roles and servers that it is of.
     pub standings: moka::sync::Cache<(ResourceId, UserId), (i64, Arc<Standing>)>,
+    /// Machines as they were when they last got a token, see [`super::client_credentials`].
+    pub machines: moka::sync::Cache<(ClientId, ResourceId), Arc<Machine>>,
     /// What carries mail away.
     pub mailer: Mailer,
     /// Sends to webhooks, receivers and streams.

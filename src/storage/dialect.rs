@@ -239,12 +239,12 @@ macro_rules! share_lock {
 }
 
 /// What tokens may be issued for under a grant, if any: it stands, its person and its client are not switched off, its resource
-/// has not been removed.
+/// has not been removed. Also when its client last changed.
 pub(super) fn grant_is_open(
     connection: &mut AnyConnection,
     id: &str,
     now: i64,
-) -> Result<Option<String>, StoreError> {
+) -> Result<Option<(String, i64)>, StoreError> {
     share_lock!(connection, access_grant, id);
     let query = access_grant::table
         .inner_join(client::table.on(client::id.eq(access_grant::client_id)))
@@ -256,7 +256,7 @@ pub(super) fn grant_is_open(
         .filter(client::disabled_at.is_null())
         .filter(resource::removed_at.is_null())
         .filter(users::disabled_at.nullable().is_null())
-        .select(access_grant::scopes);
+        .select((access_grant::scopes, client::updated_at));
     Ok(match connection {
         AnyConnection::Sqlite(inner) => query.get_result(inner),
         AnyConnection::Postgres(inner) => query.get_result(inner),

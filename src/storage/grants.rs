@@ -179,8 +179,20 @@ pub fn is_worth_noting(noted: Option<Timestamp>, now: Timestamp) -> bool {
 /// # Errors
 /// A fault of the database.
 pub fn open_scopes(tx: &mut Tx<'_>, id: GrantId, now: Timestamp) -> Result<Option<ScopeSet>, StoreError> {
+    Ok(open_with_client(tx, id, now)?.map(|(scopes, _)| scopes))
+}
+
+/// The same, and when its client last changed.
+///
+/// # Errors
+/// A fault of the database.
+pub fn open_with_client(
+    tx: &mut Tx<'_>,
+    id: GrantId,
+    now: Timestamp,
+) -> Result<Option<(ScopeSet, Timestamp)>, StoreError> {
     dialect::grant_is_open(tx.connection(), &id.to_string(), now.micros())?
-        .map(|text| scopes(&text, "access_grant.scopes"))
+        .map(|(text, at)| Ok((scopes(&text, "access_grant.scopes")?, Timestamp::from_micros(at))))
         .transpose()
 }
 

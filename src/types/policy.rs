@@ -252,6 +252,12 @@ fixed! {
     ENDED_MEMORY: Duration = Duration::from_secs(30 * 86_400);
     /// A repeat of a refresh token this soon after its first use is put down to concurrency, later to a lost answer.
     CONCURRENT_REPEAT: Duration = Duration::from_secs(5);
+    /// Machines whose client and approval are kept in memory, so that their next token is one read less.
+    MACHINES: u64 = 1_024;
+    /// For how long; the use of an approval is noted as often.
+    MACHINE_MEMORY: Duration = Duration::from_secs(60);
+    /// Time after a change of a client before it is kept so: another change is told from it by its moment.
+    MACHINE_SETTLES: Duration = Duration::from_secs(5);
     /// The use of an approval is noted at most this often.
     NOTE_USE: Duration = Duration::from_secs(60);
     /// Longest life of an access token.

@@ -6,6 +6,12 @@ use josekit::jwk::Jwk;
 use josekit::jwk::alg::ec::EcCurve;
 use josekit::jwk::alg::ed::EdCurve;
 use josekit::jws::{ES256, EdDSA, HS256, JwsHeader, JwsSigner, PS256, RS256};
+use postern::flow::core::Caller;
+use postern::flow::{access, client_admin};
+use postern::storage::grants::GrantFilter;
+use postern::types::audit::AuditKind;
+use postern::types::id::GrantId;
+use postern::types::token::TokenDigest;
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, App, Browser, NOTES, Node, claims_of, verified};
@@ -377,4 +383,62 @@ async fn a_client_with_a_key_cannot_do_without_it() {
     let refresh = answer.text_of("refresh_token");
     app.refresh(&node, &refresh).await.is_error(401, "invalid_client");
     assert_eq!(with("b", &[("grant_type", "refresh_token"), ("refresh_token", &refresh)]).await.status, 200);
+}
+
+/// A machine that asks again is kept in memory; whatever has changed meanwhile, on whichever node, holds at once.
+#[tokio::test]
+async fn what_changes_about_a_machine_that_is_kept_holds_at_once() {
+    let node = Node::start().await;
+    let other = node.second();
+    let (mut apps, mut grants) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        let app = machine(&node, "client_secret_basic").await;
+        let first = with_basic(&node, &app.id, app.secret.as_deref().unwrap()).await;
+        grants.push(claims_of(&first.text_of("access_token"))["grant_id"].as_str().unwrap().to_owned());
+        apps.push(app);
+    }
+    node.advance(10).await;
+    for app in &apps {
+        assert_eq!(with_basic(&node, &app.id, app.secret.as_deref().unwrap()).await.status, 200);
+    }
+    assert_eq!(node.core.machines.iter().count(), 5, "they are kept");
+    let failures = node.audited(AuditKind::ClientAuthenticationFailed).await;
+    for app in &apps {
+        let again = with_basic(&node, &app.id, app.secret.as_deref().unwrap()).await;
+        assert_eq!(again.status, 200, "{}", again.text);
+        with_basic(&node, &app.id, "pst_cs_wrong").await.is_error(401, "invalid_client");
+    }
+    assert_eq!(node.audited(AuditKind::ClientAuthenticationFailed).await, failures + 5, "each is on record");
+
+    let [rotated, off, removed, ended, narrowed] = apps.try_into().unwrap();
+    let secret = |app: &App| app.secret.clone().unwrap();
+    // Another secret in its place.
+    let digest = node.database.literal(&TokenDigest::of("pst_cs_another").bytes()[..]);
+    node.database.tamper(&format!(
+        "UPDATE client SET secret_digest = {digest}, updated_at = updated_at + 1 WHERE id = '{}'",
+        rotated.id
+    ));
+    with_basic(&node, &rotated.id, &secret(&rotated)).await.is_error(401, "invalid_client");
+    assert_eq!(with_basic(&node, &rotated.id, "pst_cs_another").await.status, 200);
+    with_basic(&node, &rotated.id, &secret(&rotated)).await.is_error(401, "invalid_client");
+    // Switched off, and removed, by another node.
+    let caller = Caller::command_line();
+    client_admin::disable(&other.core, &caller, &off.id).await.unwrap();
+    with_basic(&node, &off.id, &secret(&off)).await.is_error(401, "invalid_client");
+    client_admin::enable(&other.core, &caller, &off.id).await.unwrap();
+    assert_eq!(with_basic(&node, &off.id, &secret(&off)).await.status, 200);
+    client_admin::remove(&other.core, &caller, &removed.id).await.unwrap();
+    with_basic(&node, &removed.id, &secret(&removed)).await.is_error(401, "invalid_client");
+    // An approval that has ended is not gone on with.
+    let filter = GrantFilter { id: GrantId::parse(&grants[3]), ..GrantFilter::default() };
+    access::revoke(&other.core, &caller, filter, "a test").await.unwrap();
+    let anew = with_basic(&node, &ended.id, &secret(&ended)).await;
+    assert_ne!(claims_of(&anew.text_of("access_token"))["grant_id"].as_str(), Some(&*grants[3]));
+    // Nor is one that says less gone on with as it was.
+    node.database.tamper(&format!("UPDATE access_grant SET scopes = '' WHERE id = '{}'", grants[4]));
+    let wider = with_basic(&node, &narrowed.id, &secret(&narrowed)).await;
+    assert_eq!(claims_of(&wider.text_of("access_token"))["scope"], "notes:read");
+    let filter = GrantFilter { id: GrantId::parse(&grants[4]), ..GrantFilter::default() };
+    let now = access::list(&node.core, filter).await.unwrap().remove(0).grant;
+    assert_eq!(now.scopes.to_string(), "notes:read", "the approval says what the token says");
 }
