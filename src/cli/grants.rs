@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::args::{GrantCommand, GrantTokenArgs, RevokeArgs};
 use super::output::{CliError, Said, moment};
 use crate::flow::access::{self, Access, Target};
+use crate::flow::access_map;
 use crate::flow::core::{Caller, Core};
 use crate::flow::grant_tokens::{self, NewGrantToken};
+use crate::types::grant::GrantState;
 
 pub(super) async fn run(core: &Core, command: GrantCommand) -> Result<Said, CliError> {
     match command {
@@ -15,8 +17,12 @@ pub(super) async fn run(core: &Core, command: GrantCommand) -> Result<Said, CliE
             let mut filter = access::filter_of(core, &target).await?;
             filter.ended_too = ended;
             let found = access::list(core, filter).await?;
-            let columns = ["id", "user", "client_name", "resource", "scopes", "last_used_at", "expires_at"];
-            Ok(Said::list(found.iter().map(approval).collect(), &columns))
+            let grants = found.iter().map(|access| access.grant.clone()).collect();
+            let standing = access_map::as_they_stand(core, grants).await?;
+            let rows = found.iter().zip(&standing).map(|(access, row)| approval(access, row.state));
+            let columns =
+                ["id", "user", "client_name", "resource", "scopes", "state", "last_used_at", "expires_at"];
+            Ok(Said::list(rows.collect(), &columns))
         }
         GrantCommand::Create(args) => create(core, args).await,
         GrantCommand::Revoke(args) => revoke(core, args).await,
@@ -65,7 +71,7 @@ async fn revoke(core: &Core, args: RevokeArgs) -> Result<Said, CliError> {
     Ok(Said::new(json!({ "revoked": ended.len(), "grants": ids }), vec![line]))
 }
 
-fn approval(access: &Access) -> Value {
+fn approval(access: &Access, state: GrantState) -> Value {
     let grant = &access.grant;
     json!({
         "id": grant.id.to_string(),
@@ -80,5 +86,6 @@ fn approval(access: &Access) -> Value {
         "last_used_at": moment(grant.last_used_at),
         "last_used_address": grant.last_used_address,
         "revoked_at": moment(grant.revoked_at),
+        "state": state.as_str(),
     })
 }
