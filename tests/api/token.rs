@@ -66,7 +66,8 @@ async fn whoever_lacks_one_thing_gets_nothing_and_spends_nothing() {
         async |pairs: Vec<(String, String)>| Answer::of(node.request("POST", "/token").form(&pairs)).await;
     for (changes, error) in [
         (vec![("code_verifier", "another-verifier-of-at-least-forty-three-chars")], "invalid_grant"),
-        (vec![("code_verifier", "")], "invalid_grant"),
+        (vec![("code_verifier", "")], "invalid_request"),
+        (vec![("code_verifier", ""), ("client_id", other.id.as_str())], "invalid_grant"),
         (vec![("code_verifier", "short")], "invalid_grant"),
         (vec![("code_verifier", crate::harness::challenge_of(VERIFIER).as_str())], "invalid_grant"),
         (vec![("redirect_uri", "https://app.example/other")], "invalid_grant"),
