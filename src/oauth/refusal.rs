@@ -173,6 +173,8 @@ reasons! {
     WrongVerifier = "wrong_code_verifier", InvalidGrant, "The code_verifier does not match the code_challenge.";
     /// The refresh token is unknown, expired, or another client's.
     BadRefreshToken = "bad_refresh_token", InvalidGrant, "The refresh token is unknown, expired, revoked, or was issued to another client.";
+    /// The token that is to be revoked is another client's (RFC 7009 §2.1).
+    ForeignToken = "foreign_token", InvalidGrant, "This token was issued to another client, which alone may revoke it.";
     /// The refresh token was used before, where that means theft.
     ReusedRefreshToken = "reused_refresh_token", InvalidGrant, "The refresh token was used before; the grant is revoked, sign in again.";
     /// A cut stops this access for now (DIVERGENCES.md says why this is no `invalid_grant`).

@@ -193,6 +193,7 @@ async fn nobody_revokes_for_another() {
         let text = tokens.text_of(token);
         let answer = node.post("/revoke", &[("token", &text), ("client_id", &stranger.id)]).await;
         answer.is_error(400, "invalid_grant");
+        assert!(answer.text_of("error_description").contains("issued to another client"), "{}", answer.text);
         node.post("/revoke", &[("token", &text), ("client_id", "gone")])
             .await
             .is_error(401, "invalid_client");
