@@ -182,6 +182,26 @@ fn resources_and_clients_are_managed() {
     let client = house.run(&format!("client add --name Bot --resource {uri} --json")).json();
     assert!(client["client_secret"].as_str().unwrap().starts_with("pst_cs_"));
     assert_eq!(client["grant_types"], serde_json::json!(["client_credentials"]));
+    house
+        .run(&format!("client add --name Bot --resource {uri} --resource {uri}2"))
+        .refused(2, &format!("there is no resource {uri}2; see `postern resource list`"));
+    let api = "client add --name Bot --resource http://127.0.0.1:8080/admin/api/v1 --json";
+    assert!(house.run(api).json()["client_id"].is_string(), "the admin API is there from the start");
+    house
+        .run("client add --name T --auth none --grant-type client_credentials")
+        .refused(2, "method none cannot");
+    house
+        .run("client add --name T --auth none --redirect-uri http://127.0.0.1/cb --grant-type client_credentials --grant-type authorization_code")
+        .refused(2, "client_credentials needs a client that can authenticate");
+    house.run("client add --name T --auth none").refused(2, "--redirect-uri");
+    let odd = r#"{"keys":[{"kty":"EC","crv":"P-384","x":"AA","y":"AA"},{"kty":"RSA","alg":"RS512","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}]}"#;
+    std::fs::write(house.folder.path().join("odd.json"), odd).unwrap();
+    house
+        .run("client add --name T --auth private_key_jwt --jwks odd.json")
+        .refused(2, "no key of the key set can verify ES256");
+    let good = odd.replace("RS512", "RS256");
+    std::fs::write(house.folder.path().join("good.json"), good).unwrap();
+    house.run("client add --name T --auth private_key_jwt --jwks good.json --json").json();
     let public =
         house.run("client add --name App --redirect-uri http://127.0.0.1/cb --auth none --json").json();
     assert!(public.get("client_secret").is_none());
