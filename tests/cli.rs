@@ -227,7 +227,15 @@ fn grants_keys_and_tickets_are_managed() {
     house.run("grant revoke --client nope").refused(1, "postern client list");
     assert_eq!(house.run("grant revoke").code, 2);
     assert_eq!(house.run("key list --json").json().as_array().unwrap().len(), 2);
+    let rotated = house.run("key rotate");
+    assert_eq!(rotated.code, 0);
     assert_eq!(house.run("key rotate --json").json().as_array().unwrap().len(), 3);
+    let keys = house.run("key list --json").json();
+    let next = &keys[1];
+    assert_eq!(next["state"], "next", "{keys}");
+    let (kid, at) = (next["kid"].as_str().unwrap(), next["activates_at"].as_str().unwrap());
+    let says = format!("{kid} takes over from the current ES256 key by itself at {at}");
+    assert!(rotated.stdout.contains(&says), "{says}: {}", rotated.stdout);
     let ticket = house.run("initial-access-token add --uses 1 --json").json();
     assert!(ticket["initial_access_token"].as_str().unwrap().starts_with("pst_iat_"));
     let id = ticket["id"].as_str().unwrap();
