@@ -220,6 +220,7 @@ fn resources_and_clients_are_managed() {
 #[test]
 fn grants_keys_and_tickets_are_managed() {
     let house = House::new();
+    house.add_ada();
     assert_eq!(house.run("grant list --json").json(), serde_json::json!([]));
     assert_eq!(house.run("grant revoke --all --json").json()["revoked"], 0);
     house.run("grant revoke --id 01890a5d-ac96-774b-bcce-b302099a8057").refused(1, "postern grant list");
@@ -244,6 +245,51 @@ fn grants_keys_and_tickets_are_managed() {
 }
 
 #[test]
+fn what_needs_a_database_makes_none() {
+    let house = House::new();
+    let data = house.folder.path().join("postern-data");
+    for line in [
+        "user list",
+        "user disable ada@example.com",
+        "resource list",
+        "client list",
+        "client remove x",
+        "grant list",
+        "grant revoke --all",
+        "cut list",
+        "cut --all --reason x",
+        "key list",
+        "key rotate",
+        "audit list",
+        "audit verify",
+        "audit export",
+        "audit stream list",
+        "alert list",
+        "detector list",
+        "webhook list",
+        "tool list https://r.example/mcp",
+        "backup copy.db",
+    ] {
+        let ended = house.run(line);
+        ended.refused(1, "there is no database at ");
+        let path = data.join("postern.db");
+        assert!(
+            ended.stderr.contains(&*path.to_string_lossy()) && ended.stderr.contains("postern serve"),
+            "{line}"
+        );
+        assert!(!data.exists(), "{line} made something");
+    }
+    let elsewhere =
+        house.command("user list --json").env("POSTERN_DATABASE_URL", "sqlite:no/where.db").output();
+    let elsewhere = Ended::of("user list", elsewhere.unwrap());
+    elsewhere.refused(1, "no/where.db");
+    assert!(elsewhere.stdout.starts_with("{\"error\":"), "{}", elsewhere.stdout);
+    assert!(!data.exists());
+    assert_eq!(house.run("migrate").code, 0);
+    assert_eq!(house.run("user list --json").json(), serde_json::json!([]));
+}
+
+#[test]
 fn bad_configuration_stops_everything() {
     let house = House::new();
     for line in ["serve", "user list", "check-config", "migrate", "health"] {
@@ -262,7 +308,7 @@ fn bad_configuration_stops_everything() {
 #[test]
 fn a_command_that_gives_no_master_key_is_bad_configuration() {
     let house = House::new();
-    for line in ["check-config", "user list", "serve"] {
+    for line in ["check-config", "migrate", "serve"] {
         for (fetch, why) in
             [("sh -c 'echo s3cret; exit 3'", "ended with 3"), ("echo s3cret", "something else")]
         {

@@ -8,6 +8,7 @@ mod audit_export;
 mod cedar;
 mod clients;
 mod cuts;
+mod database;
 mod endpoints;
 mod erase;
 mod evidence;
@@ -86,6 +87,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
     let mut config = Config::from_process(cli.config)?;
     quieten(&mut config, &cli.command);
     crate::telemetry::start(&config.log).map_err(CliError::Usage)?;
+    database::wanted(&config, &cli.command)?;
     let said = match cli.command {
         Command::Serve => {
             serve::serve(&config, cli.json).await?;
