@@ -290,6 +290,31 @@ fn what_needs_a_database_makes_none() {
 }
 
 #[test]
+fn bad_usage_is_told_to_programs_too() {
+    let house = House::new();
+    for (line, what) in [
+        ("user add ada@example.com --json", "--password-stdin"),
+        ("--json nonsense", "nonsense"),
+        ("grant list --jsn --json", "--jsn"),
+        ("user --json", "subcommand"),
+        ("resource add https://r/mcp --access-token-ttl 5 --json", "--access-token-ttl"),
+    ] {
+        let ended = house.run(line);
+        assert_eq!(ended.code, 2, "{line}");
+        let said: Value =
+            serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{line}: {}", ended.stdout));
+        let text = said["error"].as_str().unwrap();
+        assert!(
+            text.contains(what) && !text.contains("Usage:") && !text.contains('\u{1b}'),
+            "{line}: {text}"
+        );
+        assert!(ended.stderr.contains(what), "{line}: people are told as before");
+    }
+    assert_eq!(house.run("nonsense").stdout, "");
+    assert!(house.run("user list --help").stdout.contains("Usage:"));
+}
+
+#[test]
 fn bad_configuration_stops_everything() {
     let house = House::new();
     for line in ["serve", "user list", "check-config", "migrate", "health"] {
@@ -446,6 +471,11 @@ fn the_audit_log_is_exported_and_proves_itself() {
     let kinds: Vec<&str> = records.iter().map(|record| record["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["user.added", "user.disabled"]);
     assert_eq!(records[1]["chain"]["position"], 1);
+    let whole = house.run("--json audit export").json();
+    assert_eq!(whole, Value::from(records.clone()), "one JSON value, as of every command");
+    let nothing = house.run("audit export --json --format jsonl --until 2001-01-01").json();
+    assert_eq!(nothing, serde_json::json!([]));
+    house.run("audit export --json --format csv").refused(2, "--out");
     let table = house.run("audit export --format csv --user ada@example.com").stdout;
     assert_eq!(table.lines().count(), 3, "{table}");
     assert!(table.starts_with("id,at,kind,"), "{table}");
