@@ -234,11 +234,14 @@ async fn an_initial_access_token_lets_in_as_often_as_it_says() {
 #[tokio::test]
 async fn who_registers_too_often_has_to_wait() {
     let node = Node::start().await;
-    let mut last = None;
-    for _ in 0..=REGISTRATION_BURST {
-        last = Some(node.post_json("/register", &body()).await);
+    let mut last = node.post_json("/register", &body()).await;
+    // A slow machine gives some back meanwhile.
+    for _ in 0..2 * REGISTRATION_BURST {
+        if last.status == 429 {
+            break;
+        }
+        last = node.post_json("/register", &body()).await;
     }
-    let last = last.unwrap();
     assert_eq!(last.status, 429, "{}", last.text);
     assert!(!last.header("retry-after").is_empty());
     assert_eq!(last.header("access-control-allow-origin"), "*");
