@@ -242,6 +242,18 @@ pub async fn looked(core: &Core) -> Result<Option<Arc<View>>, Fault> {
     Ok(Some(core.live.view()))
 }
 
+/// The view, after such a look if it does not know one of these resources.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn knowing(core: &Core, uris: &[String]) -> Result<Arc<View>, Fault> {
+    let view = core.live.view();
+    if uris.iter().all(|uri| view.resource(uri).is_some()) {
+        return Ok(view);
+    }
+    Ok(looked(core).await?.unwrap_or(view))
+}
+
 /// Looks at the counters and reloads what has moved.
 ///
 /// # Errors

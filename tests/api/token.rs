@@ -255,6 +255,30 @@ async fn a_resource_sets_the_life_of_its_tokens() {
 }
 
 #[tokio::test]
+async fn a_resource_can_be_asked_for_as_soon_as_it_is_added() {
+    let node = Node::start().await;
+    let other = node.second();
+    let robot = json!({"client_name": "Robot", "grant_types": ["client_credentials"]});
+    let robot = node.add_client(robot).await;
+    let app = node.register(WEB).await;
+    let browser = Browser::signed_in(&other).await;
+    // The other node has heard of neither, and nothing but the request makes it look.
+    let (new, newer) = ("https://new.example/mcp", "https://newer.example/mcp");
+    node.add_resource(new, |_| {}).await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &*robot.id),
+        ("client_secret", robot.secret.as_deref().unwrap()),
+        ("resource", new),
+    ];
+    let answer = other.token(&form).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    node.add_resource(newer, |_| {}).await;
+    let page = browser.get(&app.ask().set("resource", newer).path()).await;
+    assert!(page.has_form("/consent"), "{}", page.words());
+}
+
+#[tokio::test]
 async fn what_is_no_form_is_refused_in_words_of_oauth() {
     let node = Node::start().await;
     let send = async |request: reqwest::RequestBuilder| Answer::of(request).await;
