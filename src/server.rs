@@ -375,17 +375,21 @@ fn api_routes(config: &mut web::ServiceConfig) {
 /// The discovery documents: with the issuer's path inserted (RFC 8414 §3.1) and appended (RFC 8414 §5, OpenID Connect
 /// Discovery §4).
 fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
-    // RFC 9728 §3.1.
-    config.service(
-        route(&format!("/.well-known/oauth-protected-resource{path}{ADMIN_API}"), Access::Public, READ)
-            .wrap(from_fn(cors::any_origin))
-            .route(reading().to(admin_api::resource_metadata)),
-    );
-    config.service(
-        route(&format!("/.well-known/oauth-protected-resource{path}/mcp/{{slug}}"), Access::Public, READ)
-            .wrap(from_fn(cors::any_origin))
-            .route(reading().to(gateway::metadata)),
-    );
+    // RFC 9728 §3.1 inserts the path; some clients append, as they do for the other documents.
+    let inserted = format!("/.well-known/oauth-protected-resource{path}");
+    let appended = format!("{path}/.well-known/oauth-protected-resource");
+    for root in [Some(&inserted), (!path.is_empty()).then_some(&appended)].into_iter().flatten() {
+        config.service(
+            route(&format!("{root}{ADMIN_API}"), Access::Public, READ)
+                .wrap(from_fn(cors::any_origin))
+                .route(reading().to(admin_api::resource_metadata)),
+        );
+        config.service(
+            route(&format!("{root}/mcp/{{slug}}"), Access::Public, READ)
+                .wrap(from_fn(cors::any_origin))
+                .route(reading().to(gateway::metadata)),
+        );
+    }
     config.service(
         route(&format!("/.well-known/ssf-configuration{path}"), Access::Public, READ)
             .wrap(from_fn(cors::any_origin))

@@ -182,6 +182,26 @@ fn resources_and_clients_are_managed() {
     let client = house.run(&format!("client add --name Bot --resource {uri} --json")).json();
     assert!(client["client_secret"].as_str().unwrap().starts_with("pst_cs_"));
     assert_eq!(client["grant_types"], serde_json::json!(["client_credentials"]));
+    house
+        .run(&format!("client add --name Bot --resource {uri} --resource {uri}2"))
+        .refused(2, &format!("there is no resource {uri}2; see `postern resource list`"));
+    let api = "client add --name Bot --resource http://127.0.0.1:8080/admin/api/v1 --json";
+    assert!(house.run(api).json()["client_id"].is_string(), "the admin API is there from the start");
+    house
+        .run("client add --name T --auth none --grant-type client_credentials")
+        .refused(2, "method none cannot");
+    house
+        .run("client add --name T --auth none --redirect-uri http://127.0.0.1/cb --grant-type client_credentials --grant-type authorization_code")
+        .refused(2, "client_credentials needs a client that can authenticate");
+    house.run("client add --name T --auth none").refused(2, "--redirect-uri");
+    let odd = r#"{"keys":[{"kty":"EC","crv":"P-384","x":"AA","y":"AA"},{"kty":"RSA","alg":"RS512","e":"AQAB","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}]}"#;
+    std::fs::write(house.folder.path().join("odd.json"), odd).unwrap();
+    house
+        .run("client add --name T --auth private_key_jwt --jwks odd.json")
+        .refused(2, "no key of the key set can verify ES256");
+    let good = odd.replace("RS512", "RS256");
+    std::fs::write(house.folder.path().join("good.json"), good).unwrap();
+    house.run("client add --name T --auth private_key_jwt --jwks good.json --json").json();
     let public =
         house.run("client add --name App --redirect-uri http://127.0.0.1/cb --auth none --json").json();
     assert!(public.get("client_secret").is_none());
@@ -200,6 +220,7 @@ fn resources_and_clients_are_managed() {
 #[test]
 fn grants_keys_and_tickets_are_managed() {
     let house = House::new();
+    house.add_ada();
     assert_eq!(house.run("grant list --json").json(), serde_json::json!([]));
     assert_eq!(house.run("grant revoke --all --json").json()["revoked"], 0);
     house.run("grant revoke --id 01890a5d-ac96-774b-bcce-b302099a8057").refused(1, "postern grant list");
@@ -207,12 +228,90 @@ fn grants_keys_and_tickets_are_managed() {
     house.run("grant revoke --client nope").refused(1, "postern client list");
     assert_eq!(house.run("grant revoke").code, 2);
     assert_eq!(house.run("key list --json").json().as_array().unwrap().len(), 2);
+    let rotated = house.run("key rotate");
+    assert_eq!(rotated.code, 0);
     assert_eq!(house.run("key rotate --json").json().as_array().unwrap().len(), 3);
+    let keys = house.run("key list --json").json();
+    let next = &keys[1];
+    assert_eq!(next["state"], "next", "{keys}");
+    let (kid, at) = (next["kid"].as_str().unwrap(), next["activates_at"].as_str().unwrap());
+    let says = format!("{kid} takes over from the current ES256 key by itself at {at}");
+    assert!(rotated.stdout.contains(&says), "{says}: {}", rotated.stdout);
     let ticket = house.run("initial-access-token add --uses 1 --json").json();
     assert!(ticket["initial_access_token"].as_str().unwrap().starts_with("pst_iat_"));
     let id = ticket["id"].as_str().unwrap();
     house.run(&format!("initial-access-token remove {id} --json")).json();
     house.run(&format!("initial-access-token remove {id}")).refused(1, id);
+}
+
+#[test]
+fn what_needs_a_database_makes_none() {
+    let house = House::new();
+    let data = house.folder.path().join("postern-data");
+    for line in [
+        "user list",
+        "user disable ada@example.com",
+        "resource list",
+        "client list",
+        "client remove x",
+        "grant list",
+        "grant revoke --all",
+        "cut list",
+        "cut --all --reason x",
+        "key list",
+        "key rotate",
+        "audit list",
+        "audit verify",
+        "audit export",
+        "audit stream list",
+        "alert list",
+        "detector list",
+        "webhook list",
+        "tool list https://r.example/mcp",
+        "backup copy.db",
+    ] {
+        let ended = house.run(line);
+        ended.refused(1, "there is no database at ");
+        let path = data.join("postern.db");
+        assert!(
+            ended.stderr.contains(&*path.to_string_lossy()) && ended.stderr.contains("postern serve"),
+            "{line}"
+        );
+        assert!(!data.exists(), "{line} made something");
+    }
+    let elsewhere =
+        house.command("user list --json").env("POSTERN_DATABASE_URL", "sqlite:no/where.db").output();
+    let elsewhere = Ended::of("user list", elsewhere.unwrap());
+    elsewhere.refused(1, "no/where.db");
+    assert!(elsewhere.stdout.starts_with("{\"error\":"), "{}", elsewhere.stdout);
+    assert!(!data.exists());
+    assert_eq!(house.run("migrate").code, 0);
+    assert_eq!(house.run("user list --json").json(), serde_json::json!([]));
+}
+
+#[test]
+fn bad_usage_is_told_to_programs_too() {
+    let house = House::new();
+    for (line, what) in [
+        ("user add ada@example.com --json", "--password-stdin"),
+        ("--json nonsense", "nonsense"),
+        ("grant list --jsn --json", "--jsn"),
+        ("user --json", "subcommand"),
+        ("resource add https://r/mcp --access-token-ttl 5 --json", "--access-token-ttl"),
+    ] {
+        let ended = house.run(line);
+        assert_eq!(ended.code, 2, "{line}");
+        let said: Value =
+            serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{line}: {}", ended.stdout));
+        let text = said["error"].as_str().unwrap();
+        assert!(
+            text.contains(what) && !text.contains("Usage:") && !text.contains('\u{1b}'),
+            "{line}: {text}"
+        );
+        assert!(ended.stderr.contains(what), "{line}: people are told as before");
+    }
+    assert_eq!(house.run("nonsense").stdout, "");
+    assert!(house.run("user list --help").stdout.contains("Usage:"));
 }
 
 #[test]
@@ -234,7 +333,7 @@ fn bad_configuration_stops_everything() {
 #[test]
 fn a_command_that_gives_no_master_key_is_bad_configuration() {
     let house = House::new();
-    for line in ["check-config", "user list", "serve"] {
+    for line in ["check-config", "migrate", "serve"] {
         for (fetch, why) in
             [("sh -c 'echo s3cret; exit 3'", "ended with 3"), ("echo s3cret", "something else")]
         {
@@ -372,6 +471,11 @@ fn the_audit_log_is_exported_and_proves_itself() {
     let kinds: Vec<&str> = records.iter().map(|record| record["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["user.added", "user.disabled"]);
     assert_eq!(records[1]["chain"]["position"], 1);
+    let whole = house.run("--json audit export").json();
+    assert_eq!(whole, Value::from(records.clone()), "one JSON value, as of every command");
+    let nothing = house.run("audit export --json --format jsonl --until 2001-01-01").json();
+    assert_eq!(nothing, serde_json::json!([]));
+    house.run("audit export --json --format csv").refused(2, "--out");
     let table = house.run("audit export --format csv --user ada@example.com").stdout;
     assert_eq!(table.lines().count(), 3, "{table}");
     assert!(table.starts_with("id,at,kind,"), "{table}");

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cedar;
+mod clients;
 mod endpoints;
 mod gateway;
 mod guard;
@@ -20,6 +21,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use audit::{AuditCommand, EraseArgs, EvidenceArgs, ExportFormat};
 pub(super) use cedar::CedarCommand;
+pub(super) use clients::{ClientCommand, InitialAccessTokenCommand, NewClientArgs};
 pub(super) use endpoints::{EndpointCommand, ReceiverCommand, StreamCommand, WebhookCommand};
 pub(super) use gateway::{GrantTokenArgs, ImportArgs, PerPersonArgs, TlsArgs, ToolCommand, UpstreamCommand};
 pub(super) use guard::{AlertCommand, DetectorCommand, HookCommand, RoleCommand, RoleHolderArgs, RuleArgs};
@@ -251,81 +253,6 @@ pub(super) struct PasswordSource {
     /// Read the password from stdin.
     #[arg(long, required = true)]
     pub(super) password_stdin: bool,
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum ClientCommand {
-    /// Add a client; prints its registration (RFC 7591), with the secret that is shown once.
-    Add(NewClientArgs),
-    /// List clients.
-    List,
-    /// Switch a client off; its tokens end at once.
-    Disable {
-        /// Its id.
-        id: String,
-    },
-    /// Switch a client on again.
-    Enable {
-        /// Its id.
-        id: String,
-    },
-    /// Remove a client and everything that rests on it.
-    Remove {
-        /// Its id.
-        id: String,
-    },
-}
-
-#[derive(Args, Debug)]
-pub(super) struct NewClientArgs {
-    /// Its name for people.
-    #[arg(long)]
-    pub(super) name: String,
-    /// Where authorization codes may go; may be repeated.
-    #[arg(long = "redirect-uri", value_name = "URI")]
-    pub(super) redirect_uris: Vec<String>,
-    /// What it may do at the token endpoint; may be repeated. authorization_code and refresh_token with a redirect
-    /// URI, else client_credentials, unless given.
-    #[arg(long = "grant-type", value_name = "TYPE")]
-    pub(super) grant_types: Vec<String>,
-    /// How it proves itself: none, client_secret_basic, client_secret_post or private_key_jwt.
-    #[arg(long, value_name = "METHOD", default_value = "client_secret_basic")]
-    pub(super) auth: String,
-    /// A file with its public keys as a JWK set.
-    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
-    pub(super) jwks: Option<PathBuf>,
-    /// The URL of its public keys.
-    #[arg(long, value_name = "URL")]
-    pub(super) jwks_uri: Option<String>,
-    /// A resource that its client_credentials may reach; may be repeated.
-    #[arg(long = "resource", value_name = "URI")]
-    pub(super) resources: Vec<String>,
-    /// A scope it will ask for; may be repeated.
-    #[arg(long = "scope", value_name = "SCOPE")]
-    pub(super) scopes: Vec<String>,
-}
-
-#[derive(Subcommand, Debug)]
-pub(super) enum InitialAccessTokenCommand {
-    /// Make a token; it is shown once.
-    Add {
-        /// What it is for, in words.
-        #[arg(long, default_value = "unnamed")]
-        name: String,
-        /// How long it works; without end unless given.
-        #[arg(long, value_name = "SPAN", value_parser = duration::parse)]
-        ttl: Option<Duration>,
-        /// How many registrations it allows; any number unless given.
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
-        uses: Option<i64>,
-    },
-    /// List tokens.
-    List,
-    /// Remove a token; what was registered with it stays.
-    Remove {
-        /// Its id.
-        id: String,
-    },
 }
 
 #[derive(Subcommand, Debug)]

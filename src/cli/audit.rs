@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::args::AuditCommand;
+use super::args::{AuditCommand, ExportFormat};
+use super::audit_export::Shape;
 use super::output::{CliError, Said, moment};
 use crate::flow::core::Core;
 use crate::flow::{audit, audit_chain, people};
@@ -12,7 +13,7 @@ use crate::types::client::ClientId;
 use crate::types::duration;
 use crate::types::time::Timestamp;
 
-pub(super) async fn run(core: &Core, command: AuditCommand) -> Result<Option<Said>, CliError> {
+pub(super) async fn run(core: &Core, command: AuditCommand, json: bool) -> Result<Option<Said>, CliError> {
     match command {
         AuditCommand::List { since, users, client, kind, limit } => {
             list(core, since, users, client, (kind, limit)).await.map(Some)
@@ -31,7 +32,18 @@ pub(super) async fn run(core: &Core, command: AuditCommand) -> Result<Option<Sai
                 user_id,
                 ..AuditFilter::default()
             };
-            super::audit_export::run(core, filter, format, out).await
+            let shape = match (format, &out) {
+                // One JSON value, as of every command; a file keeps the format it was asked for.
+                (ExportFormat::Jsonl, None) if json => Shape::Array,
+                (ExportFormat::Csv, None) if json => {
+                    let what =
+                        "--json prints JSON on stdout: leave out --format csv, or name a file with --out";
+                    return Err(CliError::Usage(what.to_owned()));
+                }
+                (ExportFormat::Jsonl, _) => Shape::Lines,
+                (ExportFormat::Csv, _) => Shape::Csv,
+            };
+            super::audit_export::run(core, filter, shape, out).await
         }
         AuditCommand::Stream(command) => super::endpoints::stream(core, command).await.map(Some),
         AuditCommand::Verify => verify(core).await.map(Some),

@@ -8,7 +8,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::args::ExportFormat;
 use super::audit::record;
 use super::output::{CliError, Said};
 use crate::flow::audit;
@@ -32,10 +31,21 @@ const COLUMNS: [&str; 10] = [
     "detail",
 ];
 
+/// What an export looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Shape {
+    /// One JSON array, a record a line.
+    Array,
+    /// JSON Lines.
+    Lines,
+    /// Comma-separated values (RFC 4180).
+    Csv,
+}
+
 pub(super) async fn run(
     core: &Core,
     filter: AuditFilter,
-    format: ExportFormat,
+    shape: Shape,
     out: Option<PathBuf>,
 ) -> Result<Option<Said>, CliError> {
     let failed = |error: io::Error| CliError::Failed(format!("cannot write the export: {error}"));
@@ -48,22 +58,29 @@ pub(super) async fn run(
         }
         None => Box::new(BufWriter::new(io::stdout().lock())),
     };
-    if format == ExportFormat::Csv {
-        sink.write_all(format!("{},lane,position,hash\r\n", COLUMNS.join(",")).as_bytes()).map_err(failed)?;
-    }
+    let head = match shape {
+        Shape::Array => "[".to_owned(),
+        Shape::Lines => String::new(),
+        Shape::Csv => format!("{},lane,position,hash\r\n", COLUMNS.join(",")),
+    };
+    sink.write_all(head.as_bytes()).map_err(failed)?;
     let (mut after, mut count) = (0, 0_u64);
     loop {
         let page = audit::export(core, filter.clone(), after).await?;
         let Some((last, _)) = page.last() else { break };
         after = *last;
         for (_, chained) in &page {
-            let line = match format {
-                ExportFormat::Jsonl => format!("{}\n", whole(chained)),
-                ExportFormat::Csv => row(chained),
+            let line = match shape {
+                Shape::Array => format!("{}\n{}", if count == 0 { "" } else { "," }, whole(chained)),
+                Shape::Lines => format!("{}\n", whole(chained)),
+                Shape::Csv => row(chained),
             };
             sink.write_all(line.as_bytes()).map_err(failed)?;
             count += 1;
         }
+    }
+    if shape == Shape::Array {
+        sink.write_all(b"\n]\n").map_err(failed)?;
     }
     sink.flush().map_err(failed)?;
     Ok(out.map(|path| {

@@ -56,6 +56,14 @@ async fn add(core: &Core, caller: &Caller, args: NewClientArgs) -> Result<Said, 
         let methods = AuthMethod::ALL.map(AuthMethod::as_str).join(", ");
         return Err(CliError::Usage(format!("--auth {}: expected one of {methods}", args.auth)));
     }
+    if args.auth == AuthMethod::None.as_str() && args.grant_types.is_empty() && args.redirect_uris.is_empty()
+    {
+        return Err(CliError::Usage(
+            "--auth none: a public client has no tokens of its own (RFC 6749 section 4.4); it needs a --redirect-uri, \
+             where people's approval leads"
+                .to_owned(),
+        ));
+    }
     let grant_types = match (args.grant_types.is_empty(), args.redirect_uris.is_empty()) {
         (false, _) => args.grant_types,
         (true, false) => vec!["authorization_code".to_owned(), "refresh_token".to_owned()],

@@ -16,10 +16,28 @@ pub(super) async fn run(core: &Core, command: KeyCommand) -> Result<Said, CliErr
         KeyCommand::RetireMaster { lose_unreadable } => {
             return master_key::retire_master(core, lose_unreadable).await;
         }
-        KeyCommand::Rotate => keys::rotate(core, &Caller::command_line()).await?,
+        KeyCommand::Rotate => {
+            let found = keys::rotate(core, &Caller::command_line()).await?;
+            let waits = keys::takeovers(&found, core.now());
+            let mut said = shown(&found);
+            said.lines.extend(waits.iter().map(|key| {
+                format!(
+                    "{} takes over from the current {} key by itself at {}: servers may have kept the key set from before \
+                     it was published. Until then the current one signs, and there is nothing to do.",
+                    key.kid,
+                    key.alg.as_str(),
+                    key.activates_at.rfc3339()
+                )
+            }));
+            return Ok(said);
+        }
     };
+    Ok(shown(&found))
+}
+
+fn shown(found: &[(SigningKey, KeyState)]) -> Said {
     let columns = ["kid", "alg", "state", "created_at", "activates_at", "removed_at"];
-    Ok(Said::list(found.iter().map(|(key, state)| listed(key, *state)).collect(), &columns))
+    Said::list(found.iter().map(|(key, state)| listed(key, *state)).collect(), &columns)
 }
 
 fn listed(key: &SigningKey, state: KeyState) -> Value {

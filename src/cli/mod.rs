@@ -8,6 +8,7 @@ mod audit_export;
 mod cedar;
 mod clients;
 mod cuts;
+mod database;
 mod endpoints;
 mod erase;
 mod evidence;
@@ -48,6 +49,9 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+                CliError::misused(&error).print_json();
+            }
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -86,6 +90,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
     let mut config = Config::from_process(cli.config)?;
     quieten(&mut config, &cli.command);
     crate::telemetry::start(&config.log).map_err(CliError::Usage)?;
+    database::wanted(&config, &cli.command)?;
     let said = match cli.command {
         Command::Serve => {
             serve::serve(&config, cli.json).await?;
@@ -119,7 +124,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
         Command::Receiver(command) => endpoints::receiver(&open(&config).await?, command).await?,
         Command::Inactivity(command) => inactivity::run(&open(&config).await?, command).await?,
         Command::Key(command) => keys::run(&open(&config).await?, command).await?,
-        Command::Audit(command) => return audit::run(&open(&config).await?, command).await,
+        Command::Audit(command) => return audit::run(&open(&config).await?, command, cli.json).await,
         // Answered above, before there is a configuration.
         Command::Completions { .. } | Command::Man { .. } | Command::Docs { .. } => return Ok(None),
     };

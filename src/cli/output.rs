@@ -93,14 +93,30 @@ impl CliError {
         text
     }
 
+    /// A command line that cannot be read, without the usage and the help that a person gets with it.
+    pub(super) fn misused(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let what = text.split("\n\nUsage:").next().unwrap_or_default();
+        let what = what.split("\n\nFor more information").next().unwrap_or_default();
+        Self::Usage(what.strip_prefix("error: ").unwrap_or(what).to_owned())
+    }
+
     /// Says on stderr, in one line, what and what to do; a program gets it as JSON too.
     pub(super) fn print(&self, as_json: bool) {
-        let (Self::Usage(text) | Self::Failed(text)) = self;
-        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if as_json {
-            let _ = writeln!(io::stdout().lock(), "{}", json!({ "error": line }));
+            self.print_json();
         }
-        let _ = writeln!(io::stderr().lock(), "postern: {}", harmless(&line));
+        let _ = writeln!(io::stderr().lock(), "postern: {}", harmless(&self.line()));
+    }
+
+    /// Says the same on stdout, as one JSON value.
+    pub(super) fn print_json(&self) {
+        let _ = writeln!(io::stdout().lock(), "{}", json!({ "error": self.line() }));
+    }
+
+    fn line(&self) -> String {
+        let (Self::Usage(text) | Self::Failed(text)) = self;
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 }
 

@@ -103,7 +103,7 @@ macro_rules! span {
 
 keys! {
     /// The public URL, byte for byte as clients will see it: `https`, or `http` on this computer. A path is allowed,
-    /// and every endpoint then lives under it. Changing it signs every client out.
+    /// and every endpoint then lives under it; nothing in it may be percent-encoded. Changing it signs every client out.
     "issuer" = Some("http://localhost:8080"), "",
     |draft, given| draft.policy.issuer = Issuer::parse(given.text()?)?,
     |draft| draft.policy.issuer.to_string();
@@ -148,7 +148,7 @@ keys! {
         _ => String::new(),
     };
 
-    /// The address and port on which Prometheus metrics are served under `/metrics`.
+    /// The address and port on which Prometheus metrics are served under `/metrics`; others than those of `listen`.
     "metrics_listen" = None, "off",
     |draft, given| draft.metrics_listen = match given.text()? { "" | "off" => None, text => Some(address(text)?) },
     |draft| draft.metrics_listen.map_or_else(|| "off".to_owned(), |address| address.to_string());
@@ -202,7 +202,7 @@ keys! {
     |draft, given| span!(draft, given, authorization_code_ttl, SECOND, TEN_MINUTES),
     |draft| duration::format(draft.policy.authorization_code_ttl);
 
-    /// Life of a refresh token that is not used.
+    /// Life of a refresh token that is not used; if set, at most `tokens.refresh_token_max_ttl`.
     "tokens.refresh_token_idle_ttl" = Some("30d"), "",
     |draft, given| span!(draft, given, refresh_token_idle_ttl, SECOND, LONGEST),
     |draft| duration::format(draft.policy.refresh_token_idle_ttl);
@@ -218,7 +218,7 @@ keys! {
     |draft, given| span!(draft, given, refresh_retry_window, Duration::ZERO, DAY),
     |draft| duration::format(draft.policy.refresh_retry_window);
 
-    /// Life of a browser session that is not used.
+    /// Life of a browser session that is not used; if set, at most `login.session_max_ttl`.
     "login.session_idle_ttl" = Some("12h"), "",
     |draft, given| span!(draft, given, session_idle_ttl, SECOND, LONGEST),
     |draft| duration::format(draft.policy.session_idle_ttl);

@@ -9,6 +9,7 @@ use super::given::Given;
 use super::keys::{Draft, KEYS, Key};
 use super::mail::MailDraft;
 use super::{Config, ConfigError, LogConfig, LogFormat, MasterKeySource};
+use crate::types::duration;
 use crate::types::issuer::Issuer;
 use crate::types::network::TrustedProxies;
 use crate::types::policy::Policy;
@@ -53,6 +54,12 @@ impl Config {
     #[must_use]
     pub fn is_set(&self, key: &str) -> bool {
         self.settings.iter().any(|setting| setting.key == key && setting.source != "default")
+    }
+
+    /// How a problem names a key: with the file or the variable that sets it.
+    pub(super) fn place(&self, key: &str) -> String {
+        let setting = self.settings.iter().find(|setting| setting.key == key);
+        place(key, setting.map(|setting| setting.source.as_str()).filter(|source| *source != "default"))
     }
 
     /// [`Config::load`] with the environment and the folder of this process.
@@ -157,7 +164,7 @@ impl Reader {
             }
             let known = KEYS.iter().enumerate().find(|(_, key)| key.variable() == *name);
             if let Some((index, key)) = known {
-                let place = format!("the environment variable {name} ({})", key.name);
+                let place = place(key.name, Some(name));
                 self.set(index, key, Given::Text(value), &place, name);
                 continue;
             }
@@ -178,10 +185,54 @@ impl Reader {
         }
     }
 
+    fn source(&self, name: &str) -> Option<&str> {
+        find(name).and_then(|(index, _)| self.sources.get(index)).and_then(Option::as_deref)
+    }
+
+    fn place(&self, name: &str) -> String {
+        place(name, self.source(name))
+    }
+
+    /// Keys that contradict each other. A default gives way in silence: whoever sets only the longest life need not know of
+    /// the other.
+    fn contradictions(&mut self) {
+        let policy = &self.draft.policy;
+        for (idle, longest, spans) in [
+            (
+                "tokens.refresh_token_idle_ttl",
+                "tokens.refresh_token_max_ttl",
+                (policy.refresh_token_idle_ttl, policy.refresh_token_max_ttl),
+            ),
+            (
+                "login.session_idle_ttl",
+                "login.session_max_ttl",
+                (policy.session_idle_ttl, policy.session_max_ttl),
+            ),
+        ] {
+            if spans.0 > spans.1 && self.source(idle).is_some() {
+                self.problems.push(format!(
+                    "{}: expected at most {longest}, which is {}, found {}",
+                    self.place(idle),
+                    duration::format(spans.1),
+                    duration::format(spans.0)
+                ));
+            }
+        }
+        let listen = self.draft.listen;
+        if let Some(metrics) = self.draft.metrics_listen
+            && metrics.port() == listen.port()
+            && listen.port() != 0
+            && (metrics.ip() == listen.ip() || metrics.ip().is_unspecified() || listen.ip().is_unspecified())
+        {
+            self.problems.push(format!(
+                "{}: expected another port than that of listen, which is {listen}, found {metrics}",
+                self.place("metrics_listen")
+            ));
+        }
+    }
+
     fn finish(mut self) -> Result<Config, ConfigError> {
-        let set = |name: &&str| {
-            find(name).is_some_and(|(index, _)| self.sources.get(index).is_some_and(Option::is_some))
-        };
+        let set = |name: &&str| self.source(name).is_some();
         let keys: Vec<&str> =
             ["master_key", "master_key_file", "master_key_command"].into_iter().filter(set).collect();
         match keys.as_slice() {
@@ -194,9 +245,10 @@ impl Reader {
         if let Some(MasterKeySource::File(path)) = &self.draft.master_key
             && let Err(error) = fs::metadata(path)
         {
-            self.problems
-                .push(format!("master_key_file: expected a file, found {}: {error}", path.display()));
+            let place = self.place("master_key_file");
+            self.problems.push(format!("{place}: expected a file, found {}: {error}", path.display()));
         }
+        self.contradictions();
         let policy = &self.draft.policy;
         if let Err(why) = policy.inactivity.check() {
             self.problems.push(why.to_owned());
@@ -235,6 +287,17 @@ impl Reader {
             brand: draft.brand,
             log: draft.log,
         })
+    }
+}
+
+/// How a problem names a key: with the file or the variable that sets it.
+pub(super) fn place(key: &str, source: Option<&str>) -> String {
+    match source {
+        None => key.to_owned(),
+        Some(variable) if variable.starts_with(PREFIX) => {
+            format!("the environment variable {variable} ({key})")
+        }
+        Some(file) => format!("{file}: {key}"),
     }
 }
 

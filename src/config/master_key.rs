@@ -24,7 +24,8 @@ impl Config {
         let folder = &self.data_dir;
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| {
             ConfigError::one(format!(
-                "data_dir: expected a folder that can be made or written to, found {}: {error}",
+                "{}: expected a folder that can be made or written to, found {}: {error}",
+                self.place("data_dir"),
                 folder.display()
             ))
         })
@@ -41,8 +42,16 @@ impl Config {
             MasterKeySource::File(path) => path.clone(),
             MasterKeySource::DataDir => self.data_dir.join(FILE),
         };
-        let missing = matches!(self.master_key, MasterKeySource::DataDir) && !path.exists();
-        if missing { Ok(()) } else { read(&path).map(|_| ()) }
+        match &self.master_key {
+            MasterKeySource::DataDir if !path.exists() => Ok(()),
+            MasterKeySource::File(_) => self.read_named(&path).map(|_| ()),
+            _ => read(&path).map(|_| ()),
+        }
+    }
+
+    /// Reads the file that `master_key_file` names.
+    fn read_named(&self, path: &Path) -> Result<MasterKey, ConfigError> {
+        read(path).map_err(|error| ConfigError::one(format!("{}: {error}", self.place("master_key_file"))))
     }
 
     /// Reads the master key. Without one in the configuration it lives in the data folder, and is made there (mode
@@ -54,7 +63,7 @@ impl Config {
         match &self.master_key {
             MasterKeySource::Given(text) => MasterKey::from_base64(text.expose())
                 .map_err(|problem| ConfigError::one(format!("master_key: {problem}"))),
-            MasterKeySource::File(path) => read(path),
+            MasterKeySource::File(path) => self.read_named(path),
             MasterKeySource::Command(words) => command::master_key(words),
             MasterKeySource::DataDir => {
                 self.make_data_dir()?;

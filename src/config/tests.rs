@@ -166,6 +166,7 @@ fn a_bad_value_is_refused_with_what_was_expected() {
     for (key, value, expected) in [
         ("issuer", "http://auth.example.com", "https"),
         ("issuer", "https://auth.example.com/", "slash"),
+        ("issuer", "https://auth.example.com/%61", "percent-encoded"),
         ("listen", "8080", "127.0.0.1:8080"),
         ("listen", "localhost:8080", "127.0.0.1:8080"),
         ("data_dir", "", "a path"),
@@ -212,6 +213,37 @@ fn a_bad_value_is_refused_with_what_was_expected() {
         "[registration]\nallow_private_networks = 1",
     ] {
         assert!(problem(load_text(wrong_kind)).contains("expected"), "{wrong_kind}");
+    }
+}
+
+#[test]
+fn keys_that_contradict_each_other_are_named_together() {
+    for (toml, one, other) in [
+        (
+            "[tokens]\nrefresh_token_idle_ttl = '8d'\nrefresh_token_max_ttl = '7d'",
+            "tokens.refresh_token_idle_ttl",
+            "tokens.refresh_token_max_ttl, which is 7d",
+        ),
+        ("tokens.refresh_token_idle_ttl = '366d'", "tokens.refresh_token_idle_ttl", "which is 365d"),
+        (
+            "[login]\nsession_idle_ttl = '2h'\nsession_max_ttl = '1h'",
+            "login.session_idle_ttl",
+            "login.session_max_ttl, which is 1h",
+        ),
+        ("metrics_listen = '127.0.0.1:8080'", "metrics_listen", "listen, which is 127.0.0.1:8080"),
+        ("metrics_listen = '0.0.0.0:8080'", "metrics_listen", "another port"),
+    ] {
+        let problem = problem(load_text(toml));
+        assert!(problem.contains(&format!("postern.toml: {one}: ")) && problem.contains(other), "{problem}");
+    }
+    for fine in [
+        "[tokens]\nrefresh_token_max_ttl = '7d'",
+        "[login]\nsession_max_ttl = '1h'",
+        "[login]\nsession_idle_ttl = '1h'\nsession_max_ttl = '1h'",
+        "metrics_listen = '127.0.0.2:8080'",
+        "listen = '127.0.0.1:0'\nmetrics_listen = '127.0.0.1:0'",
+    ] {
+        assert!(load_text(fine).is_ok(), "{fine}: {}", problem(load_text(fine)));
     }
 }
 
@@ -287,15 +319,27 @@ fn a_master_key_file_must_be_there_and_hold_a_key() {
     let folder = folder();
     let path = folder.path().join("key");
     let text = path.to_str().unwrap();
-    assert!(problem(load(&[("POSTERN_MASTER_KEY_FILE", text)], folder.path())).contains("expected a file"));
+    let variable = "the environment variable POSTERN_MASTER_KEY_FILE (master_key_file): ";
+    let missing = problem(load(&[("POSTERN_MASTER_KEY_FILE", text)], folder.path()));
+    assert!(missing.starts_with(&format!("{variable}expected a file, found {text}")), "{missing}");
     let config = |content: &[u8]| {
         std::fs::write(&path, content).unwrap();
         load(&[("POSTERN_MASTER_KEY_FILE", text)], folder.path()).unwrap().master_key(&SystemRng)
     };
     assert!(config(b"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").is_ok());
     for bad in [b"".as_slice(), b"AAAA", b"\xff\xfe", &[b'A'; 4_096]] {
-        assert!(config(bad).unwrap_err().to_string().contains("32 bytes in base64"));
+        let said = config(bad).unwrap_err().to_string();
+        assert!(said.starts_with(variable) && said.contains("32 bytes in base64"), "{said}");
     }
+    std::fs::write(folder.path().join("postern.toml"), "master_key_file = 'key'\ndata_dir = 'key/data'")
+        .unwrap();
+    let config = load(&[], folder.path()).unwrap();
+    let file = |key: &str| format!("{}: {key}: expected", folder.path().join("postern.toml").display());
+    let said = config.check_master_key().unwrap_err().to_string();
+    assert!(said.starts_with(&file("master_key_file").replace("expected", "")), "{said}");
+    let said = config.make_data_dir().unwrap_err().to_string();
+    assert!(said.starts_with(&file("data_dir")), "{said}");
+    std::fs::remove_file(folder.path().join("postern.toml")).unwrap();
     let both = [
         ("POSTERN_MASTER_KEY_FILE", text),
         ("POSTERN_MASTER_KEY", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),

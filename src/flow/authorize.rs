@@ -143,8 +143,8 @@ pub async fn authorize(
         Err(reason) => return page(reason, Some(client)),
     };
     let refuse = |reason: &Reason| Ok(Answer::Redirect(error_redirect(core, &back, reason)));
-    let resources = match named_resources(core, params) {
-        Ok(resources) => resources,
+    let resources = match params.resources() {
+        Ok(named) => named_resources(live::knowing(core, &named).await?.as_ref(), named),
         Err(reason) => return refuse(&reason),
     };
     let mut request = match rules::check(params, client, back.clone(), resources) {
@@ -231,17 +231,16 @@ pub async fn decline(
 }
 
 /// The resources that a request names, each looked up; the default when it names none.
-fn named_resources(
-    core: &Core,
-    params: &Params,
-) -> Result<Vec<(String, Option<crate::types::resource::Resource>)>, Reason> {
-    let view = core.live.view();
-    let named = params.resources()?;
+fn named_resources(view: &View, named: Vec<String>) -> Vec<(String, Option<Resource>)> {
     if named.is_empty() {
         let default = view.default_resource().cloned();
-        return Ok(default.map(|resource| (resource.uri.to_string(), Some(resource))).into_iter().collect());
+        return default.map(|resource| (resource.uri.to_string(), Some(resource))).into_iter().collect();
     }
-    Ok(named.into_iter().map(|uri| (uri.clone(), view.resource(&uri).cloned())).collect())
+    let known = |uri: String| {
+        let resource = view.resource(&uri).cloned();
+        (uri, resource)
+    };
+    named.into_iter().map(known).collect()
 }
 
 /// `prompt=login` wants a sign-in after the request came, `max_age` one that is not too old (OpenID Connect Core

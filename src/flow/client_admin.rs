@@ -8,11 +8,13 @@ use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::live;
 use super::people::OrderError;
+use crate::crypto::assertion::check_key_set;
 use crate::oauth::client_metadata::{self, Origin};
 use crate::oauth::register::{self, Shown};
 use crate::storage::grants::GrantFilter;
 use crate::storage::registration_tokens::InitialAccessToken;
-use crate::storage::{audit, clients, families, grants, registration_tokens};
+use crate::storage::{audit, clients, families, grants, registration_tokens, resources};
+use crate::types::admin::ADMIN_API;
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::client::{AuthMethod, Client, ClientId, ClientKind};
 use crate::types::id::InitialAccessTokenId;
@@ -37,9 +39,10 @@ pub async fn add(
         // Nobody reads warnings of a command; what an administrator asks for is done or refused.
         return Err(OrderError::Bad(note.to_string()));
     }
-    for uri in &resources {
-        ResourceUri::parse(uri).map_err(OrderError::Bad)?;
+    if let Some(keys) = &reading.metadata.jwks {
+        check_key_set(keys).map_err(|why| OrderError::Bad(format!("jwks: {why}")))?;
     }
+    known(core, &resources).await?;
     let uses_secret = reading.metadata.token_endpoint_auth_method.is_none_or(AuthMethod::uses_secret);
     let secret = uses_secret.then(|| Token::generate(TokenKind::ClientSecret, core.rng.as_ref()));
     let client = Client {
@@ -67,6 +70,26 @@ pub async fn add(
         .await?;
     let shown = Shown { client_secret: secret.as_ref().map(Token::expose), registration_access_token: None };
     Ok(register::response(&client, shown, &[], &core.policy))
+}
+
+/// Refuses resources that are not there: the client would be refused at each of them later, and nobody would know why.
+async fn known(core: &Core, resources: &[String]) -> Result<(), OrderError> {
+    if resources.is_empty() {
+        return Ok(());
+    }
+    let mut there: Vec<String> =
+        core.store.read(resources::list).await?.iter().map(|resource| resource.uri.key()).collect();
+    // Made when the server first starts, which may be yet to come.
+    there.extend(ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)));
+    for uri in resources {
+        let key = ResourceUri::parse(uri).map_err(OrderError::Bad)?.key();
+        if !there.contains(&key) {
+            return Err(OrderError::Bad(format!(
+                "there is no resource {uri}; see `postern resource list`, or add it first"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Every client.

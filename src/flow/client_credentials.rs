@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::{Failure, Fault};
-use super::live::View;
+use super::live::{self, View};
 use super::mint::{Mint, Minted, mint};
 use super::token::TokenResponse;
 use crate::oauth::client_auth::{self, Presented, Verdict};
@@ -43,8 +43,8 @@ pub async fn issue(
     params: &Params,
     now: Timestamp,
 ) -> Result<TokenResponse, Failure> {
-    let view = core.live.view();
     let asked = params.resources()?;
+    let view = live::knowing(core, &asked).await?;
     let meant = match asked.as_slice() {
         [] => view.default_resource(),
         [uri] => view.resource(uri),

@@ -40,7 +40,15 @@ pub async fn authenticate_with<T: Send + 'static>(
     also: impl FnOnce(&mut Tx<'_>, Option<&Client>) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<(Client, T), Failure> {
     let subject = match presented {
-        Presented::Assertion { jwt, .. } => assertion::peek(jwt).map(|peek| peek.sub),
+        Presented::Assertion { jwt, named } => {
+            let peek = assertion::peek(jwt);
+            if peek.is_none() && named.is_none() {
+                // It names nobody who could be unknown.
+                let what = "it is not a JWT that says in \"sub\" which client it is of";
+                return Err(Reason::BadAssertion(what.to_owned()).into());
+            }
+            peek.map(|peek| peek.sub)
+        }
         _ => None,
     };
     let candidates = presented.candidates(subject.as_deref());

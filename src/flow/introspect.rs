@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::Failure;
-use super::live;
+use super::live::{self, View};
 use crate::crypto::access_token::AccessTokenClaims;
 use crate::oauth::client_auth::Presented;
 use crate::oauth::introspect::{self, Asker};
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
 use crate::storage::{access_tokens, families};
+use crate::types::client::ClientId;
 use crate::types::policy::STATUS_LIST_SIZE;
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenKind};
@@ -76,19 +77,32 @@ async fn asker(
         Presented::Post(id, secret) => vec![(id.clone(), secret.clone())],
         Presented::Nothing(_) | Presented::Assertion { .. } => Vec::new(),
     };
-    let view = core.live.view();
-    for (id, secret) in &pairs {
-        if let Some(resource) = view.resources.values().find(|resource| resource.client_id == id.as_str()) {
-            return if resource.secret_digest.matches(secret) {
-                Ok(Asker::Resource(Box::new(resource.clone())))
-            } else {
-                Err(Reason::WrongSecret.into())
-            };
-        }
+    if let Some(server) = server(&core.live.view(), &pairs) {
+        return Ok(server?);
     }
-    let client = clients::authenticate(core, caller, presented, now).await?;
+    let client = match clients::authenticate(core, caller, presented, now).await {
+        Err(Failure::Refused(Reason::UnknownClient)) if !pairs.is_empty() => {
+            // A server that was added just now asks at once, and this node may not have heard of it.
+            let found = live::looked(core).await?.and_then(|view| server(&view, &pairs));
+            return Ok(found.ok_or(Reason::UnknownClient)??);
+        }
+        other => other?,
+    };
     if client.is_public() {
         return Err(Reason::WrongAuthMethod("a secret or a key; public clients may not introspect").into());
     }
     Ok(Asker::Client(Box::new(client)))
+}
+
+/// The MCP server that these credentials name, if it is known, and has proven itself.
+fn server(view: &View, pairs: &[(ClientId, String)]) -> Option<Result<Asker, Reason>> {
+    let (resource, secret) = pairs.iter().find_map(|(id, secret)| {
+        let found = view.resources.values().find(|resource| resource.client_id == id.as_str())?;
+        Some((found, secret))
+    })?;
+    Some(if resource.secret_digest.matches(secret) {
+        Ok(Asker::Resource(Box::new(resource.clone())))
+    } else {
+        Err(Reason::WrongSecret)
+    })
 }

@@ -101,6 +101,15 @@ pub async fn list(core: &Core) -> Result<Vec<(SigningKey, KeyState)>, Fault> {
     Ok(states(&keys, now))
 }
 
+/// The keys that a rotation by hand lets take over a little later, when they have been published for as long as others may
+/// keep the key set.
+#[must_use]
+pub fn takeovers(keys: &[(SigningKey, KeyState)], now: Timestamp) -> Vec<&SigningKey> {
+    let soon = now.plus(JWKS_MAX_AGE);
+    let waits = |(key, state): &&(SigningKey, KeyState)| *state == KeyState::Next && key.activates_at <= soon;
+    keys.iter().filter(waits).map(|(key, _)| key).collect()
+}
+
 /// Rotates by hand: the waiting key of every algorithm takes over and a new one is published to wait. A key that
 /// has not been published for as long as others may keep the key set takes over when it has.
 ///

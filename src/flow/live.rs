@@ -2,10 +2,12 @@
 //! moved, whoever moved it: this node, another node, or the command line.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::core::Core;
 use super::failure::Fault;
@@ -22,7 +24,7 @@ use crate::storage::{
 use crate::types::admin::ADMIN_API;
 use crate::types::cut::{Cut, Kind};
 use crate::types::id::ResourceId;
-use crate::types::policy::{CHANGE_STALE, CUT_SETTLES, MAX_GRANT_TOKEN_TTL};
+use crate::types::policy::{CHANGE_STALE, CUT_SETTLES, LOOKS_A_SECOND, MAX_GRANT_TOKEN_TTL};
 use crate::types::resource::Resource;
 use crate::types::resource_uri::ResourceUri;
 use crate::types::time::Timestamp;
@@ -102,6 +104,18 @@ pub struct Live {
     view: ArcSwap<View>,
     confirmed_at: AtomicI64,
     changes: tokio::sync::watch::Sender<()>,
+    looks: Looks,
+}
+
+/// How often strangers make this node look for changes.
+struct Looks(DefaultDirectRateLimiter);
+
+impl Default for Looks {
+    fn default() -> Self {
+        Self(RateLimiter::direct(Quota::per_second(
+            NonZeroU32::new(LOOKS_A_SECOND).unwrap_or(NonZeroU32::MIN),
+        )))
+    }
 }
 
 impl Live {
@@ -109,7 +123,8 @@ impl Live {
     #[must_use]
     pub fn new(view: View, now: Timestamp) -> Self {
         let (changes, _) = tokio::sync::watch::channel(());
-        Self { view: ArcSwap::from_pointee(view), confirmed_at: AtomicI64::new(now.micros()), changes }
+        let confirmed_at = AtomicI64::new(now.micros());
+        Self { view: ArcSwap::from_pointee(view), confirmed_at, changes, looks: Looks::default() }
     }
 
     /// Tells whenever the view has changed.
@@ -212,6 +227,31 @@ pub async fn current(core: &Core) -> Result<Arc<View>, Fault> {
     }
     refresh(core).await?;
     Ok(core.live.view())
+}
+
+/// The view after a look at what has changed in this very moment, for whoever comes with something that this node does not
+/// know, perhaps because it was added just now; `None` when there were too many of them lately.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn looked(core: &Core) -> Result<Option<Arc<View>>, Fault> {
+    if core.live.looks.0.check().is_err() {
+        return Ok(None);
+    }
+    refresh(core).await?;
+    Ok(Some(core.live.view()))
+}
+
+/// The view, after such a look if it does not know one of these resources.
+///
+/// # Errors
+/// A fault of the database.
+pub async fn knowing(core: &Core, uris: &[String]) -> Result<Arc<View>, Fault> {
+    let view = core.live.view();
+    if uris.iter().all(|uri| view.resource(uri).is_some()) {
+        return Ok(view);
+    }
+    Ok(looked(core).await?.unwrap_or(view))
 }
 
 /// Looks at the counters and reloads what has moved.
@@ -321,5 +361,17 @@ fn documents(policy: &crate::types::policy::Policy, list: &[Resource]) -> Docume
     Documents {
         authorization_server: metadata::authorization_server(policy, list).to_string().into(),
         openid_configuration: metadata::openid_configuration(policy, list).to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_cause_a_bounded_number_of_looks() {
+        let looks = Looks::default();
+        let allowed = (0..10_000).filter(|_| looks.0.check().is_ok()).count();
+        assert!((20..200).contains(&allowed), "{allowed}");
     }
 }

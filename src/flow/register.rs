@@ -130,13 +130,13 @@ pub async fn register(
 }
 
 const fn not_yours() -> RegistrationError {
-    RegistrationError::InvalidToken("the registration access token is missing or is not this client's")
+    RegistrationError::InvalidToken("the registration access token is not this client's")
 }
 
 /// The client that a registration access token manages (RFC 7592 §2).
 async fn managed(core: &Core, id: &str, bearer: Option<&str>) -> Result<(Client, String), Refused> {
-    let token =
-        bearer.and_then(|text| Token::parse(TokenKind::RegistrationAccess, text)).ok_or_else(not_yours)?;
+    let bearer = bearer.ok_or(RegistrationError::NoToken("the registration access token is missing"))?;
+    let token = Token::parse(TokenKind::RegistrationAccess, bearer).ok_or_else(not_yours)?;
     let id = ClientId::parse(id).ok_or_else(not_yours)?;
     let client = core.store.lookup(move |tx| clients::find(tx, &id)).await?.ok_or_else(not_yours)?;
     let fits = client.registration_digest.is_some_and(|digest| digest.matches(token.expose()));

@@ -42,7 +42,7 @@ pub async fn revoke(
             .await?;
         let Some(family) = family else { return Ok(()) };
         if family.client_id != client.id {
-            return Err(Reason::BadRefreshToken.into());
+            return Err(Reason::ForeignToken.into());
         }
         event.user_id = Some(family.user_id);
         event.detail = serde_json::json!({ "token": "refresh_token" });
@@ -59,7 +59,7 @@ pub async fn revoke(
         let Ok(claims) = AccessTokenClaims::read(claims) else { return Ok(()) };
         let Some(index) = status_index(core, &claims) else { return Ok(()) };
         if claims.client_id != client.id {
-            return Err(Reason::BadRefreshToken.into());
+            return Err(Reason::ForeignToken.into());
         }
         event.grant_id = Some(claims.grant_id);
         event.detail = serde_json::json!({ "token": "access_token", "jti": claims.jti });

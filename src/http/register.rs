@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::flow::core::{Caller, Core};
 use crate::flow::register::{self, Refused};
+use crate::oauth::register::RegistrationError;
 use crate::wire::body::read;
 use crate::wire::caller::{From, bearer};
 use crate::wire::reply;
@@ -92,8 +93,12 @@ fn refusal(refused: &Refused, caller: &Caller) -> HttpResponse {
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::BAD_REQUEST);
             let mut builder = reply::uncached(status);
             if status == StatusCode::UNAUTHORIZED {
-                builder
-                    .insert_header((WWW_AUTHENTICATE, "Bearer realm=\"postern\", error=\"invalid_token\""));
+                // RFC 6750 §3.1: a request that shows no token is told of none.
+                let challenge = match error {
+                    RegistrationError::NoToken(_) => "Bearer realm=\"postern\"",
+                    _ => "Bearer realm=\"postern\", error=\"invalid_token\"",
+                };
+                builder.insert_header((WWW_AUTHENTICATE, challenge));
             }
             let body = json!({ "error": error.code(), "error_description": error.to_string() });
             reply::marked(builder.json(body), error.code())

@@ -68,7 +68,7 @@ pub fn return_address(params: &Params, client: &Client, schemes: &[String]) -> R
             _ => return Err(Reason::NoRedirectUri),
         },
     };
-    // A repeated state is not echoed; the repeat itself is refused below.
+    // A repeated state, or one with a control character, is not echoed; [`check`] refuses the request.
     let state = params.value("state").ok().flatten().map(str::to_owned);
     Ok(ReturnAddress { redirect_uri, state })
 }

@@ -243,6 +243,11 @@ impl<'a> Reader<'a> {
         if asked.is_empty() {
             kept.push(GrantType::AuthorizationCode);
         }
+        if kept.is_empty() && method == AuthMethod::None && asked.contains(&"client_credentials") {
+            return Err(MetadataError::Metadata(format!(
+                "{MEMBER}: client_credentials is for clients that can authenticate, and method none cannot (RFC 6749 section 4.4)"
+            )));
+        }
         // A refresh token alone leads nowhere: something else has to give the first one.
         if kept.iter().all(|grant| *grant == GrantType::RefreshToken) {
             let names: Vec<_> = self.policy.grant_types().iter().map(|grant| grant.as_str()).collect();

@@ -14,7 +14,12 @@ const LINES: &str = "policies";
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     pairs: Vec<(String, String)>,
+    /// Names of parameters whose values are not text.
+    unreadable: Vec<String>,
 }
+
+/// What a parameter with a control character, or one that is not UTF-8, is refused with.
+const NO_TEXT: Reason = Reason::MalformedRequest("a parameter has a control character or is not UTF-8");
 
 impl Params {
     /// Decodes `application/x-www-form-urlencoded` text: a query, a body, or one after the other, so that a
@@ -23,7 +28,17 @@ impl Params {
     /// # Errors
     /// Too many or too long parameters, control characters, and bytes that are not UTF-8.
     pub fn parse(parts: &[&[u8]]) -> Result<Self, Reason> {
-        let mut pairs = Vec::new();
+        let params = Self::parse_leniently(parts)?;
+        if params.unreadable.is_empty() { Ok(params) } else { Err(NO_TEXT) }
+    }
+
+    /// [`Params::parse`] for the authorization endpoint, where the answer goes by redirect if client and redirect URI can be
+    /// read (RFC 6749 §4.1.2.1): a value that is not text is an error when it is looked at, and for [`Params::no_repeats`].
+    ///
+    /// # Errors
+    /// Too many or too long parameters, and names that are not text.
+    pub fn parse_leniently(parts: &[&[u8]]) -> Result<Self, Reason> {
+        let (mut pairs, mut unreadable) = (Vec::new(), Vec::new());
         for part in parts {
             if has_bad_escape(part) {
                 return Err(Reason::MalformedRequest(
@@ -31,7 +46,7 @@ impl Params {
                 ));
             }
             for (name, value) in url::form_urlencoded::parse(part) {
-                if pairs.len() >= MAX_PARAMETERS {
+                if pairs.len() + unreadable.len() >= MAX_PARAMETERS {
                     return Err(Reason::MalformedRequest("there are too many parameters"));
                 }
                 let lines = name == LINES;
@@ -45,22 +60,27 @@ impl Params {
                 }
                 let bad = |c: char| c == '\u{fffd}' || c.is_control();
                 let ends = |c: char| lines && matches!(c, '\r' | '\n' | '\t');
-                if name.chars().any(bad) || value.chars().any(|c| bad(c) && !ends(c)) {
-                    return Err(Reason::MalformedRequest(
-                        "a parameter has a control character or is not UTF-8",
-                    ));
+                if name.chars().any(bad) {
+                    return Err(NO_TEXT);
                 }
-                pairs.push((name.into_owned(), value.into_owned()));
+                if value.chars().any(|c| bad(c) && !ends(c)) {
+                    unreadable.push(name.into_owned());
+                } else {
+                    pairs.push((name.into_owned(), value.into_owned()));
+                }
             }
         }
-        Ok(Self { pairs })
+        Ok(Self { pairs, unreadable })
     }
 
     /// The value of a parameter. An empty one counts as absent (RFC 6749 §3.1).
     ///
     /// # Errors
-    /// When it is there more than once.
+    /// When it is there more than once, or is not text.
     pub fn value(&self, name: &str) -> Result<Option<&str>, Reason> {
+        if self.unreadable.iter().any(|known| known == name) {
+            return Err(NO_TEXT);
+        }
         let mut found = self.pairs.iter().filter(|(key, _)| key == name);
         let first = found.next();
         if found.next().is_some() {
@@ -102,11 +122,14 @@ impl Params {
             .map(|(_, v)| v.as_str())
     }
 
-    /// Refuses any repeated parameter but `resource` (RFC 6749 §3.1).
+    /// Refuses any repeated parameter but `resource` (RFC 6749 §3.1), and any that is not text.
     ///
     /// # Errors
     /// The name of the first one.
     pub fn no_repeats(&self) -> Result<(), Reason> {
+        if !self.unreadable.is_empty() {
+            return Err(NO_TEXT);
+        }
         for (index, (name, _)) in self.pairs.iter().enumerate() {
             if name != MANY && self.pairs.iter().skip(index + 1).any(|(other, _)| other == name) {
                 return Err(Reason::RepeatedParameter(name.clone()));
@@ -168,6 +191,19 @@ mod tests {
         let params = Params::parse(&[b"resource=a&resource=b"]).unwrap();
         assert!(params.no_repeats().is_ok());
         assert_eq!(params.resources().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_is_not_text_may_be_left_until_it_is_looked_at() {
+        let params = Params::parse_leniently(&[b"client_id=a&state=%0d%0ax&scope=%ff"]).unwrap();
+        assert_eq!(params.value("client_id").unwrap(), Some("a"));
+        assert!(params.value("state").is_err() && params.value("scope").is_err());
+        assert!(params.no_repeats().is_err());
+        let twice = Params::parse_leniently(&[b"client_id=a&client_id=%00"]).unwrap();
+        assert!(twice.value("client_id").is_err());
+        for bad in [&b"st%0aate=x"[..], b"state=%zz", &b"state=%00&".repeat(MAX_PARAMETERS + 1)] {
+            assert!(Params::parse_leniently(&[bad]).is_err());
+        }
     }
 
     #[test]

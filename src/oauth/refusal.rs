@@ -167,12 +167,14 @@ reasons! {
     ReplayedCode = "replayed_code", InvalidGrant, "The authorization code was used before; the tokens it gave are revoked.";
     /// The redirect URI of the token request differs.
     RedirectUriDiffers = "redirect_uri_differs", InvalidGrant, "The redirect_uri differs from the one of the authorization request.";
-    /// The PKCE verifier is missing.
-    NoVerifier = "no_code_verifier", InvalidGrant, "The parameter \"code_verifier\" is missing.";
+    /// The PKCE verifier is missing (RFC 6749 §5.2; one that does not match is `invalid_grant`, RFC 7636 §4.6).
+    NoVerifier = "no_code_verifier", InvalidRequest, "The parameter \"code_verifier\" is missing.";
     /// The PKCE verifier is wrong.
     WrongVerifier = "wrong_code_verifier", InvalidGrant, "The code_verifier does not match the code_challenge.";
     /// The refresh token is unknown, expired, or another client's.
     BadRefreshToken = "bad_refresh_token", InvalidGrant, "The refresh token is unknown, expired, revoked, or was issued to another client.";
+    /// The token that is to be revoked is another client's (RFC 7009 §2.1).
+    ForeignToken = "foreign_token", InvalidGrant, "This token was issued to another client, which alone may revoke it.";
     /// The refresh token was used before, where that means theft.
     ReusedRefreshToken = "reused_refresh_token", InvalidGrant, "The refresh token was used before; the grant is revoked, sign in again.";
     /// A cut stops this access for now (DIVERGENCES.md says why this is no `invalid_grant`).

@@ -46,6 +46,10 @@ pub enum RegistrationError {
     /// What it says of itself cannot be accepted (RFC 7591 §3.2.2).
     #[error(transparent)]
     Metadata(#[from] MetadataError),
+    /// No initial access token, or no registration access token, was shown at all. The challenge then carries no error
+    /// (RFC 6750 §3.1).
+    #[error("{0}")]
+    NoToken(&'static str),
     /// No valid initial access token, or no valid registration access token (RFC 6750 §3.1).
     #[error("{0}")]
     InvalidToken(&'static str),
@@ -60,7 +64,7 @@ impl RegistrationError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Metadata(error) => error.code(),
-            Self::InvalidToken(_) => "invalid_token",
+            Self::NoToken(_) | Self::InvalidToken(_) => "invalid_token",
             Self::Closed => "access_denied",
         }
     }
@@ -70,7 +74,7 @@ impl RegistrationError {
     pub const fn status(&self) -> u16 {
         match self {
             Self::Metadata(_) => 400,
-            Self::InvalidToken(_) => 401,
+            Self::NoToken(_) | Self::InvalidToken(_) => 401,
             Self::Closed => 403,
         }
     }
@@ -79,16 +83,14 @@ impl RegistrationError {
 /// Decides whether the caller may register at all.
 ///
 /// # Errors
-/// [`RegistrationError::Closed`] or [`RegistrationError::InvalidToken`]. A token that is shown although none is
+/// [`RegistrationError::Closed`], [`RegistrationError::NoToken`] or [`RegistrationError::InvalidToken`]. A token that is shown although none is
 /// needed does no harm.
 pub const fn may_register(mode: RegistrationMode, access: InitialAccess) -> Result<(), RegistrationError> {
     match (mode, access) {
         (RegistrationMode::Open, _) | (RegistrationMode::InitialAccessToken, InitialAccess::Valid) => Ok(()),
-        (RegistrationMode::InitialAccessToken, InitialAccess::Absent) => {
-            Err(RegistrationError::InvalidToken(
-                "registering here needs an initial access token from the administrator",
-            ))
-        }
+        (RegistrationMode::InitialAccessToken, InitialAccess::Absent) => Err(RegistrationError::NoToken(
+            "registering here needs an initial access token from the administrator",
+        )),
         (RegistrationMode::InitialAccessToken, InitialAccess::Invalid) => {
             Err(RegistrationError::InvalidToken("the initial access token is unknown, used up or expired"))
         }

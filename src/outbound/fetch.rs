@@ -2,6 +2,7 @@
 //! bodies, slow servers and floods.
 
 use std::fmt;
+use std::io;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,10 @@ pub enum FetchError {
     /// The host name does not resolve.
     #[error("the host name {0} does not resolve")]
     Unresolved(String),
-    /// No connection, or no valid certificate.
+    /// Nobody listens there, or the way there is cut.
+    #[error("{0} cannot be reached: no connection could be made")]
+    Unreachable(String),
+    /// A connection, but none that is secure: no valid certificate, say.
     #[error("no secure connection to {0} could be made")]
     Connect(String),
     /// It took longer than allowed.
@@ -113,6 +117,7 @@ impl FetchError {
     pub const fn is_temporary(&self) -> bool {
         match self {
             Self::Unresolved(_)
+            | Self::Unreachable(_)
             | Self::Connect(_)
             | Self::TimedOut { .. }
             | Self::Broken(_)
@@ -404,16 +409,28 @@ fn outline(headers: &HeaderMap, status_not_modified: bool) -> Fetched {
     }
 }
 
+/// What the system says when there is nobody to speak TLS with.
+const NOBODY: [io::ErrorKind; 4] = [
+    io::ErrorKind::ConnectionRefused,
+    io::ErrorKind::HostUnreachable,
+    io::ErrorKind::NetworkUnreachable,
+    io::ErrorKind::TimedOut,
+];
+
 fn refusal(error: &reqwest::Error, host: &str) -> FetchError {
     let mut cause = std::error::Error::source(error);
+    let mut reached = error.url().is_some_and(|url| url.scheme() == "https");
     while let Some(inner) = cause {
         match inner.downcast_ref::<NoAddress>() {
             Some(NoAddress::Private) => return FetchError::PrivateAddress(host.to_owned()),
             Some(NoAddress::Unknown) => return FetchError::Unresolved(host.to_owned()),
             None => cause = inner.source(),
         }
+        reached &= !inner.downcast_ref::<io::Error>().is_some_and(|error| NOBODY.contains(&error.kind()));
     }
-    if error.is_connect() {
+    if error.is_connect() && !reached {
+        FetchError::Unreachable(host.to_owned())
+    } else if error.is_connect() {
         FetchError::Connect(host.to_owned())
     } else {
         FetchError::Broken(host.to_owned())

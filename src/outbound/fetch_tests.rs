@@ -270,7 +270,11 @@ async fn no_certificate_no_answer() {
     assert!(matches!(get(&url).await, Err(FetchError::Connect(_))));
     let gone = server.url("/");
     drop(server);
-    assert!(matches!(get(&gone).await, Err(FetchError::Connect(_))));
+    for gone in [gone.clone(), gone.replace("http://", "https://")] {
+        let error = get(&gone).await.unwrap_err();
+        assert!(matches!(error, FetchError::Unreachable(_)), "{gone}: {error}");
+        assert!(error.is_temporary() && !error.to_string().contains("secure"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The issuer: `https`, or `http` on a loopback host; no query, no fragment, no trailing slash.
+/// The issuer: `https`, or `http` on a loopback host; no query, no fragment, no trailing slash, and nothing percent-encoded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Issuer {
     text: String,
@@ -25,6 +25,11 @@ impl Issuer {
         }
         if !url.username().is_empty() || url.password().is_some() {
             return wrong("has user information");
+        }
+        if url.path().contains('%') {
+            return wrong(
+                "has a percent-encoded character in its path; the same path has several spellings then, and clients compare it byte for byte, so use letters, digits, - . _ and ~",
+            );
         }
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
@@ -109,6 +114,13 @@ mod tests {
             "https://H",
             "https://h:443",
             "https://h/a/../b",
+            "https://h/%61",
+            "https://h/a%20b",
+            "https://h/a b",
+            "https://h/%C3%A9",
+            "https://h/é",
+            "https://h/a%2fb",
+            "https://h/a%",
             "ftp://h",
             "http://localhost.evil.com",
         ] {

@@ -1,11 +1,11 @@
 //! Every limit, lifetime and size: the fixed ones as constants, those an operator may set in [`Policy`].
 //! `docs/CONFIG.md` is generated from [`FIXED`] and the configuration keys.
 
-mod settings;
+mod operator;
 
 use std::time::Duration;
 
-pub use settings::{ASSERTION_ALGS, Policy, RegistrationMode};
+pub use operator::{ASSERTION_ALGS, Policy, RegistrationMode};
 
 macro_rules! fixed {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)*) => {
@@ -278,6 +278,8 @@ fixed! {
     STATUS_LIST_TTL: Duration = Duration::from_secs(300);
     /// How often a node looks for changes that another process made.
     CHANGE_POLL: Duration = Duration::from_millis(200);
+    /// Looks for such changes a second that strange credentials may cause, beside those.
+    LOOKS_A_SECOND: u32 = 20;
     /// Without news from the database for this long, nothing is said to be unrevoked.
     CHANGE_STALE: Duration = Duration::from_secs(5);
     /// Time that `master_key_command` has to print the master key.

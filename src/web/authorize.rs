@@ -56,7 +56,7 @@ async fn answer(request: &HttpRequest, body: &[u8], core: &Core, site: &Site, fr
     if request.query_string().len() > most {
         return problem(request, site, StatusCode::URI_TOO_LONG, Problem::TooLarge);
     }
-    let mut params = match Params::parse(&[request.query_string().as_bytes(), body]) {
+    let mut params = match Params::parse_leniently(&[request.query_string().as_bytes(), body]) {
         Ok(params) => params,
         Err(reason) => return refused(request, site, &reason, None, None),
     };

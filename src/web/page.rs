@@ -107,7 +107,16 @@ pub fn problem(request: &HttpRequest, site: &Site, status: StatusCode, problem: 
 pub fn bad_form(request: &HttpRequest, site: &Site, error: &BodyError) -> HttpResponse {
     match error {
         BodyError::TooLarge => problem(request, site, StatusCode::PAYLOAD_TOO_LARGE, Problem::TooLarge),
-        _ => problem(request, site, StatusCode::BAD_REQUEST, Problem::FormExpired),
+        BodyError::Interrupted => problem(
+            request,
+            site,
+            StatusCode::BAD_REQUEST,
+            Problem::BrokenForm { detail: "The body broke off.".to_owned() },
+        ),
+        BodyError::Refused(reason) => {
+            let broken = Problem::BrokenForm { detail: reason.description() };
+            marked(problem(request, site, StatusCode::BAD_REQUEST, broken), reason.name())
+        }
     }
 }
 

@@ -261,6 +261,10 @@ async fn a_repeat_with_the_same_key_does_nothing_twice() {
         let (token, body) = (token.clone(), client(name));
         async move { call(node, Some(&token), "POST", "/clients", Some(body), Some(key)).await }
     };
+    let mut lost = client("Robot");
+    lost["servers"] = json!([NOTES, "https://nowhere.example/mcp"]);
+    let lost = call(node, Some(&token), "POST", "/clients", Some(lost), Some("none")).await;
+    assert!(lost.status == 422 && lost.text.contains("https://nowhere.example/mcp"), "{}", lost.text);
     let first = post("Robot", "one").await;
     assert_eq!(first.status, 201, "{}", first.text);
     let again = post("Robot", "one").await;

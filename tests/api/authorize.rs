@@ -50,7 +50,9 @@ async fn what_is_not_proven_is_answered_by_a_page() {
         ("a fragment", app.ask().set("redirect_uri", &format!("{WEB}#x"))),
         ("redirect twice", app.ask().and("redirect_uri", WEB)),
         ("a second redirect", app.ask().and("redirect_uri", "https://evil.example/cb")),
-        ("a control character", app.ask().set("state", "a\r\nset-cookie: x")),
+        ("a control character in the client", app.ask().set("client_id", "a\r\nset-cookie: x")),
+        ("a control character in the redirect", app.ask().set("redirect_uri", &format!("{WEB}\n"))),
+        ("a control character in a name", app.ask().and("x\ny", "1")),
     ] {
         let page = browser.get(&ask.path()).await;
         assert_eq!(page.status, 400, "{what}");
@@ -98,6 +100,14 @@ async fn what_is_proven_is_answered_by_redirect_with_state_and_issuer() {
     let twice = browser.get(&app.ask().and("state", "other").path()).await;
     let back = twice.callback();
     assert_eq!((back.get("error").map(String::as_str), back.get("state")), (Some("invalid_request"), None));
+    for state in ["a\r\nset-cookie: x", "\0", "a\u{7f}"] {
+        let page = browser.get(&app.ask().set("state", state).path()).await;
+        let back = page.callback();
+        assert_eq!(back.get("error").map(String::as_str), Some("invalid_request"), "{state:?}");
+        assert_eq!((back.get("state"), back.get("iss").map(String::as_str)), (None, Some(node.issuer())));
+    }
+    let page = browser.get(&app.ask().and("nonce", "a\nb").path()).await;
+    is_redirect(&node, &page, WEB, "invalid_request");
     let missing = browser.get(&app.ask().without("resource").path()).await.callback();
     assert!(missing["error_description"].contains("resource"), "{missing:?}");
 }

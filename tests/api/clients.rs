@@ -318,7 +318,12 @@ async fn assertions_that_prove_nothing() {
     let (head, signature) = jwt.rsplit_once('.').unwrap();
     assert_with(&node, &format!("{head}.")).await.is_error(401, "invalid_client");
     assert_with(&node, &format!("{head}.{}", &signature[..20])).await.is_error(401, "invalid_client");
-    assert_with(&node, "not.a.jwt").await.is_error(401, "invalid_client");
+    for garbage in ["not.a.jwt", "x", "e30.e30.x"] {
+        let answer = assert_with(&node, garbage).await;
+        answer.is_error(401, "invalid_client");
+        let said = answer.text_of("error_description");
+        assert!(said.contains("assertion") && !said.contains("registered"), "{said}");
+    }
     let mut form = GRANT.to_vec();
     form.extend([("client_assertion_type", "other"), ("client_assertion", &jwt)]);
     node.token(&form).await.is_error(400, "invalid_request");

@@ -85,7 +85,25 @@ async fn an_issuer_with_a_path_is_found_in_every_form_and_nowhere_else() {
     }
     assert_eq!(documents[0], documents[3]);
     assert_eq!(documents[1], documents[2]);
+    node.add_resource(&format!("{}/mcp/notes", node.base), |new| {
+        new.slug = Some("notes".to_owned());
+        new.upstream = Some("http://127.0.0.1:9/mcp".to_owned());
+    })
+    .await;
+    for (end, resource) in [("/mcp/notes", "/mcp/notes"), ("/admin/api/v1", "/admin/api/v1")] {
+        let both = [
+            format!("/.well-known/oauth-protected-resource/t1{end}"),
+            format!("/t1/.well-known/oauth-protected-resource{end}"),
+        ];
+        for path in both {
+            let answer = node.get(&format!("{origin}{path}")).await;
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            assert_eq!(answer.body["resource"], format!("{}{resource}", node.base), "{path}");
+            assert_eq!(answer.body["authorization_servers"], json!([node.issuer()]), "{path}");
+        }
+    }
     for path in [
+        "/.well-known/oauth-protected-resource/mcp/notes",
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",
         "/.well-known/oauth-authorization-server/t2",

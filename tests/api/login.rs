@@ -291,3 +291,21 @@ async fn a_fresh_sign_in_is_asked_of_whoever_is_signed_in() {
     // Only for pages of ours: an app that wants a fresh sign-in says so in its own request.
     assert_eq!(browser.get("/login?continue=abc&fresh=1").await.status, 303);
 }
+
+#[tokio::test]
+async fn a_form_of_another_kind_is_not_said_to_be_old() {
+    let node = Node::start().await;
+    let browser = Browser::new(&node);
+    for request in [
+        browser.request("POST", "/login").json(&[("email", EMAIL)]),
+        browser.request("POST", "/login?x=1").form(&[("email", EMAIL)]),
+        browser.request("POST", "/login").form(&[("email", "a\0b")]),
+    ] {
+        let page = browser.send(request).await;
+        assert_eq!(page.status, 400);
+        assert!(page.text.contains("What was sent could not be read"), "{}", page.words());
+        assert!(!page.text.contains("open too long"), "{}", page.words());
+    }
+    let json = browser.send(browser.request("POST", "/login").json(&[("email", EMAIL)])).await;
+    assert!(json.text.contains("application/x-www-form-urlencoded"), "{}", json.words());
+}

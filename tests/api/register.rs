@@ -126,6 +126,8 @@ async fn a_client_manages_its_own_registration_and_no_other() {
         for (method, body) in [("GET", None), ("PUT", Some(body())), ("DELETE", None)] {
             let answer = manage(&node, method, id, bearer, body).await;
             answer.is_error(401, "invalid_token");
+            let challenge = answer.header("www-authenticate");
+            assert_eq!(challenge.contains("error="), !bearer.is_empty(), "{method}: {challenge}");
         }
     }
     let update = |extra: Value| {
@@ -209,7 +211,12 @@ async fn an_initial_access_token_lets_in_as_often_as_it_says() {
     };
     assert!(token.expose().starts_with("pst_iat_"));
     for bad in ["", "x", "pst_iat_0000000000000000000000000000000000000000000000000"] {
-        with(bad).await.is_error(401, "invalid_token");
+        let answer = with(bad).await;
+        answer.is_error(401, "invalid_token");
+        // RFC 6750 §3.1: whoever shows nothing is not told that it is invalid.
+        let challenge = answer.header("www-authenticate");
+        assert_eq!(challenge.contains("error="), !bad.is_empty(), "{bad:?}: {challenge}");
+        assert!(challenge.starts_with("Bearer realm="), "{challenge}");
     }
     let bad = json!({"redirect_uris": ["javascript:alert(1)"]});
     let request = node.request("POST", "/register").bearer_auth(token.expose()).json(&bad);
@@ -227,11 +234,14 @@ async fn an_initial_access_token_lets_in_as_often_as_it_says() {
 #[tokio::test]
 async fn who_registers_too_often_has_to_wait() {
     let node = Node::start().await;
-    let mut last = None;
-    for _ in 0..=REGISTRATION_BURST {
-        last = Some(node.post_json("/register", &body()).await);
+    let mut last = node.post_json("/register", &body()).await;
+    // A slow machine gives some back meanwhile.
+    for _ in 0..2 * REGISTRATION_BURST {
+        if last.status == 429 {
+            break;
+        }
+        last = node.post_json("/register", &body()).await;
     }
-    let last = last.unwrap();
     assert_eq!(last.status, 429, "{}", last.text);
     assert!(!last.header("retry-after").is_empty());
     assert_eq!(last.header("access-control-allow-origin"), "*");

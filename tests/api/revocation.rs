@@ -193,6 +193,7 @@ async fn nobody_revokes_for_another() {
         let text = tokens.text_of(token);
         let answer = node.post("/revoke", &[("token", &text), ("client_id", &stranger.id)]).await;
         answer.is_error(400, "invalid_grant");
+        assert!(answer.text_of("error_description").contains("issued to another client"), "{}", answer.text);
         node.post("/revoke", &[("token", &text), ("client_id", "gone")])
             .await
             .is_error(401, "invalid_client");
@@ -207,6 +208,23 @@ async fn nobody_revokes_for_another() {
         assert_eq!(answer.status, 200, "an unknown token is no error: {unknown}");
     }
     node.post("/revoke", &[("client_id", &*app.id)]).await.is_error(400, "invalid_request");
+}
+
+#[tokio::test]
+async fn a_server_may_ask_as_soon_as_it_is_added() {
+    let node = Node::start().await;
+    let other = node.second();
+    let (id, secret) = node.add_resource(MAIL, |_| {}).await;
+    // The other node has not heard of it, and nothing but the question makes it look.
+    let wrong = introspect_as(&other, &id, "pst_cs_wrong", "x").await;
+    wrong.is_error(401, "invalid_client");
+    assert!(wrong.text_of("error_description").contains("secret"), "{}", wrong.text);
+    let more = node.add_resource("https://more.example/mcp", |_| {}).await;
+    for (id, secret) in [(&id, &secret), (&more.0, &more.1)] {
+        let answer = introspect_as(&other, id, secret, "x").await;
+        assert_eq!((answer.status, &answer.body), (200, &json!({"active": false})), "{}", answer.text);
+    }
+    introspect_as(&other, "gone", "x", "x").await.is_error(401, "invalid_client");
 }
 
 #[tokio::test]

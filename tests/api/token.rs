@@ -66,7 +66,8 @@ async fn whoever_lacks_one_thing_gets_nothing_and_spends_nothing() {
         async |pairs: Vec<(String, String)>| Answer::of(node.request("POST", "/token").form(&pairs)).await;
     for (changes, error) in [
         (vec![("code_verifier", "another-verifier-of-at-least-forty-three-chars")], "invalid_grant"),
-        (vec![("code_verifier", "")], "invalid_grant"),
+        (vec![("code_verifier", "")], "invalid_request"),
+        (vec![("code_verifier", ""), ("client_id", other.id.as_str())], "invalid_grant"),
         (vec![("code_verifier", "short")], "invalid_grant"),
         (vec![("code_verifier", crate::harness::challenge_of(VERIFIER).as_str())], "invalid_grant"),
         (vec![("redirect_uri", "https://app.example/other")], "invalid_grant"),
@@ -251,6 +252,30 @@ async fn a_resource_sets_the_life_of_its_tokens() {
     let ask = app.ask().set("resource", "https://short.example/mcp");
     let answer = app.redeem(&node, &Browser::new(&node).approve(&ask).await).await;
     assert_eq!(answer.body["expires_in"], 7);
+}
+
+#[tokio::test]
+async fn a_resource_can_be_asked_for_as_soon_as_it_is_added() {
+    let node = Node::start().await;
+    let other = node.second();
+    let robot = json!({"client_name": "Robot", "grant_types": ["client_credentials"]});
+    let robot = node.add_client(robot).await;
+    let app = node.register(WEB).await;
+    let browser = Browser::signed_in(&other).await;
+    // The other node has heard of neither, and nothing but the request makes it look.
+    let (new, newer) = ("https://new.example/mcp", "https://newer.example/mcp");
+    node.add_resource(new, |_| {}).await;
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", &*robot.id),
+        ("client_secret", robot.secret.as_deref().unwrap()),
+        ("resource", new),
+    ];
+    let answer = other.token(&form).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    node.add_resource(newer, |_| {}).await;
+    let page = browser.get(&app.ask().set("resource", newer).path()).await;
+    assert!(page.has_form("/consent"), "{}", page.words());
 }
 
 #[tokio::test]

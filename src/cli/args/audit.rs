@@ -26,9 +26,9 @@ pub(in crate::cli) enum AuditCommand {
         #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
         limit: Option<i64>,
     },
-    /// Write records, oldest first, each with its place in the chain.
+    /// Write records, oldest first, each with its place in the chain. With --json on standard output: one array of them.
     Export {
-        /// One JSON object a line, or comma-separated values.
+        /// JSON Lines (one object a line), or comma-separated values.
         #[arg(long, value_enum, default_value = "jsonl")]
         format: ExportFormat,
         /// Not before, as for `audit list`.

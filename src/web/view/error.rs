@@ -47,6 +47,11 @@ pub enum Problem {
     },
     /// The authorization request behind the form is gone: too old, answered already, or of another browser.
     RequestExpired,
+    /// A form cannot be read: it is of another type, broke off, or has a character that no field can have.
+    BrokenForm {
+        /// Why: one short sentence.
+        detail: String,
+    },
     /// The form's anti-forgery value does not hold.
     FormExpired,
     /// The one-time link for the first administrator was used or has ended.

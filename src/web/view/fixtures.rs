@@ -338,6 +338,10 @@ fn errors() -> Vec<(&'static str, String)> {
         ("error-invalid", Problem::AppInvalid { host, detail }),
         ("error-bad-request", Problem::BadRequest { detail: "The parameter client_id is missing.".into() }),
         ("error-request-expired", Problem::RequestExpired),
+        (
+            "error-broken-form",
+            Problem::BrokenForm { detail: "The body must be application/x-www-form-urlencoded.".into() },
+        ),
         ("error-form-expired", Problem::FormExpired),
         ("error-setup-link", Problem::SetupLink),
         ("error-forbidden", Problem::Forbidden),

@@ -1,4 +1,4 @@
-//! What an operator may set.
+//! What an operator may set, as the decisions see it.
 
 use std::time::Duration;
 
