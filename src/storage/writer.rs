@@ -14,7 +14,7 @@ use super::dialect::AnyConnection;
 use super::error::StoreError;
 use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::AuditKey;
-use crate::types::policy::{WRITE_BATCH, WRITE_QUEUE};
+use crate::types::policy::{WRITE_BATCH, WRITE_CROWD, WRITE_LINGER, WRITE_LINGERS, WRITE_QUEUE};
 
 /// A write that can be run, run again, and answered.
 pub(super) trait Job: Send {
@@ -89,9 +89,19 @@ impl Drop for Writer {
 
 fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Box<dyn Job>>, load: &Load) {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
+    let mut before = 1;
     while let Ok(first) = jobs.recv() {
         batch.push(first);
         batch.extend(jobs.try_iter().take(WRITE_BATCH - 1));
+        // Where many write at once, the next are on their way: a flush for more of them costs as much as for few.
+        for _ in 0..WRITE_LINGERS {
+            if before < WRITE_CROWD || batch.len() >= before {
+                break;
+            }
+            std::thread::park_timeout(WRITE_LINGER);
+            batch.extend(jobs.try_iter().take(WRITE_BATCH - batch.len()));
+        }
+        before = batch.len();
         let taken = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         // Counted up after it was handed in, so for a moment less than nothing may wait.
         load.waiting.fetch_sub(i64::try_from(taken).unwrap_or(i64::MAX), Ordering::Relaxed);

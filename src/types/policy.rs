@@ -274,6 +274,8 @@ fixed! {
     STATUS_LIST_SIZE: i64 = 1 << 17;
     /// Places in the status lists that a node reserves at once.
     STATUS_BLOCK: i64 = 512;
+    /// Places among which the next one is drawn, so that its number does not tell the order of issue.
+    STATUS_SHUFFLE: usize = 32;
     /// Time a status list token is valid.
     STATUS_LIST_TTL: Duration = Duration::from_secs(300);
     /// How often a node looks for changes that another process made.
@@ -520,6 +522,12 @@ fixed! {
     ALERTS_IN_A_MAIL: usize = 20;
     /// Writes that may wait for the single writer; more is 503.
     WRITE_QUEUE: usize = 4_096;
+    /// Writes that have shared a commit from which on the next commit waits for as many.
+    WRITE_CROWD: usize = 3;
+    /// How long it waits before it looks whether they are there.
+    WRITE_LINGER: Duration = Duration::from_micros(150);
+    /// How often it does so at most.
+    WRITE_LINGERS: usize = 3;
     /// Writes that share one commit at most.
     WRITE_BATCH: usize = 64;
 }
