@@ -15,7 +15,6 @@ use crate::types::client::ClientId;
 use crate::types::cut::Kind;
 use crate::types::grant::{Grant, GrantState};
 use crate::types::id::{GrantId, UserId};
-use crate::types::policy::CONSOLE_STRIDE;
 use crate::types::time::Timestamp;
 
 /// An approval and how it stands.
@@ -44,17 +43,20 @@ pub async fn page(
         .read(move |tx| {
             let named = access_map::named(tx, &filter)?;
             let among = filter.state.and_then(|state| among(&view, state));
-            // Only time and the approval itself tell these.
-            let told = filter.state.is_none_or(GrantState::is_over);
-            let stride = if told { limit + 1 } else { CONSOLE_STRIDE.max(limit + 1) };
-            let page = scan(tx, (limit, stride), before, |tx, place, stride| {
+            let page = scan(tx, limit, before, |tx, place, stride| {
                 let asked = (&filter, &named);
                 let rows = match &among {
                     None => access_map::page(tx, asked, None, place, (stride, now))?,
                     Some(among) => gathered(tx, asked, among, place, (stride, now))?,
                 };
+                let people: Vec<UserId> = rows.iter().filter_map(|grant| grant.user_id).collect();
+                let of = named.people.as_ref().map_or(Ok(None), |whose| whose.among(tx, &people))?;
                 let all = standing(tx, &view, rows, now)?;
-                let meant = |row: &Standing| filter.state.is_none_or(|state| state == row.state);
+                let meant = |row: &Standing| {
+                    let who = row.grant.user_id.as_ref();
+                    filter.state.is_none_or(|state| state == row.state)
+                        && of.as_ref().is_none_or(|of| who.is_some_and(|id| of.contains(id)))
+                };
                 Ok(all.into_iter().map(|row| (row.grant.id, Some(row).filter(meant))).collect())
             })?;
             let names = names_of_grants(tx, page.rows.iter().map(|row| &row.grant))?;

@@ -53,16 +53,18 @@ impl<T, K> Page<T, K> {
 /// What one step of [`scan`] gives: every row that was looked at by its key, and the row itself where it is meant.
 pub(super) type Looked<T, K> = Vec<(K, Option<T>)>;
 
-/// Reads on, `stride` rows at a time, until a page is full or [`CONSOLE_LOOK`] rows were looked at: then it has fewer, and
+/// Reads on, in strides that grow, until a page is full or [`CONSOLE_LOOK`] rows were looked at: then it has fewer, and
 /// says where to go on.
 pub(super) fn scan<T, K: Clone>(
     tx: &mut Tx<'_>,
-    (limit, stride): (i64, i64),
+    limit: i64,
     from: Option<K>,
     mut step: impl FnMut(&mut Tx<'_>, Option<K>, i64) -> Result<Looked<T, K>, StoreError>,
 ) -> Result<Page<T, K>, StoreError> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut rows, mut last, mut place, mut looked) = (Vec::new(), None, from, 0);
+    // One is enough where everything that is read is meant.
+    let mut stride = limit + 1;
     loop {
         let read = step(tx, place.clone(), stride)?;
         let whole = i64::try_from(read.len()).is_ok_and(|count| count < stride);
@@ -77,6 +79,7 @@ pub(super) fn scan<T, K: Clone>(
             place = Some(key);
         }
         looked += stride;
+        stride = CONSOLE_STRIDE.max(stride);
         if whole {
             return Ok(Page { rows, next: None });
         }
@@ -143,13 +146,15 @@ pub async fn sessions(
                 (Some(prefix), None) => Some(access_map::whose(tx, prefix)?),
                 (None, None) => None,
             };
-            let stride = if filter.network.is_none() { limit + 1 } else { CONSOLE_STRIDE.max(limit + 1) };
-            let page = scan(tx, (limit, stride), before, |tx, place, stride| {
+            let page = scan(tx, limit, before, |tx, place, stride| {
                 let rows = console::sessions(tx, people.as_ref(), place, stride)?;
+                let ids: Vec<UserId> = rows.iter().map(|session| session.user_id).collect();
+                let of = people.as_ref().map_or(Ok(None), |whose| whose.among(tx, &ids))?;
                 let from_there = |session: &Session| {
                     let address = session.address.as_deref().and_then(|text| text.parse().ok());
                     let within = |network: &Network| address.is_some_and(|address| network.contains(address));
                     filter.network.as_ref().is_none_or(within)
+                        && of.as_ref().is_none_or(|of| of.contains(&session.user_id))
                 };
                 Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(from_there))).collect())
             })?;
@@ -194,7 +199,7 @@ pub async fn cuts(
     Ok(core
         .store
         .read(move |tx| {
-            scan(tx, (limit, CONSOLE_STRIDE.max(limit + 1)), before, |tx, place, stride| {
+            scan(tx, limit, before, |tx, place, stride| {
                 let rows = cuts::list(tx, place, stride)?;
                 Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(&meant))).collect())
             })
@@ -250,7 +255,7 @@ pub async fn calls(
     let page = core
         .store
         .read(move |tx| {
-            let page = scan(tx, (limit, CONSOLE_STRIDE.max(limit + 1)), after, |tx, place, stride| {
+            let page = scan(tx, limit, after, |tx, place, stride| {
                 let rows = crate::storage::call_approvals::list(tx, !waiting, place, stride, now)?;
                 Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(&meant))).collect())
             })?;

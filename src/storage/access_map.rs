@@ -1,5 +1,7 @@
 //! The access map: approvals narrowed along any axis, newest first.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
@@ -71,8 +73,27 @@ type Query = table::BoxedQuery<'static, <super::dialect::AnyConnection as diesel
 pub enum Whose {
     /// Their ids, where they are few.
     These(Vec<String>),
-    /// The beginning, where they are many.
+    /// The beginning, where they are many: then rows are read as they come, and [`Whose::among`] says whose are meant.
     Beginning(String),
+}
+
+impl Whose {
+    /// Those of these people who are meant, where that is not known before.
+    ///
+    /// # Errors
+    /// A fault of the database.
+    pub fn among(&self, tx: &mut Tx<'_>, people: &[UserId]) -> Result<Option<HashSet<UserId>>, StoreError> {
+        let Self::Beginning(prefix) = self else { return Ok(None) };
+        let (from, to) = prefix_range(prefix);
+        let ids: Vec<String> = people.iter().map(ToString::to_string).collect();
+        let found: Vec<String> = users::table
+            .filter(users::id.eq_any(ids))
+            .filter(users::email_key.ge(from))
+            .filter(users::email_key.lt(to))
+            .select(users::id)
+            .load(tx.connection())?;
+        Ok(Some(found.iter().filter_map(|id| UserId::parse(id)).collect()))
+    }
 }
 
 /// Looks people up by the beginning of their address.
@@ -94,24 +115,22 @@ fn few(ids: &[String]) -> bool {
     i64::try_from(ids.len()).is_ok_and(|count| count <= NAMED_AT_ONCE)
 }
 
-/// The condition that `user_id` is one of those whose address begins so.
-macro_rules! of_people {
-    ($prefix:expr) => {{
-        let (from, to) = $crate::storage::access_map::prefix_range($prefix);
-        diesel::dsl::sql::<diesel::sql_types::Bool>("user_id IN (SELECT id FROM users WHERE email_key >= ")
-            .bind::<diesel::sql_types::Text, _>(from)
-            .sql(" AND email_key < ")
-            .bind::<diesel::sql_types::Text, _>(to)
-            .sql(")")
+/// The condition that a client's id is an address at this domain.
+macro_rules! at_domain {
+    ($column:expr, $domain:expr) => {{
+        let at = |scheme: &str, end: &str| format!("{scheme}://{}{end}%", $domain);
+        let https = $column.like(at("https", "/")).or($column.like(at("https", ":")));
+        https.or($column.like(at("http", "/"))).or($column.like(at("http", ":")))
     }};
 }
-pub(super) use of_people;
 
 /// Whom and what the words of a filter name, looked up once for all pages of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Named {
-    people: Option<Whose>,
+    /// The people.
+    pub people: Option<Whose>,
     apps: Option<Vec<String>>,
+    of_domain: Option<Vec<String>>,
     addresses: Option<Vec<String>>,
 }
 
@@ -136,6 +155,14 @@ pub fn named(tx: &mut Tx<'_>, filter: &AccessFilter) -> Result<Named, StoreError
             None => found.load(tx.connection())?,
         };
         named.apps = Some(ids).filter(|ids| few(ids));
+    }
+    if let Some(domain) = &filter.domain {
+        let ids: Vec<String> = client::table
+            .filter(at_domain!(client::id, domain))
+            .select(client::id)
+            .limit(NAMED_AT_ONCE + 1)
+            .load(tx.connection())?;
+        named.of_domain = Some(ids).filter(|ids| few(ids));
     }
     if let Some(network) = &filter.network {
         named.addresses = Some(cuts::addresses_in(tx, network)?);
@@ -193,7 +220,7 @@ fn narrowed(filter: &AccessFilter, named: &Named, now: Timestamp) -> Query {
     query = match &named.people {
         None => query,
         Some(Whose::These(ids)) => query.filter(table::user_id.eq_any(ids.clone())),
-        Some(Whose::Beginning(prefix)) => query.filter(of_people!(prefix)),
+        Some(Whose::Beginning(_)) => query,
     };
     query = match (&filter.apps, &named.apps) {
         (None, _) => query,
@@ -207,9 +234,11 @@ fn narrowed(filter: &AccessFilter, named: &Named, now: Timestamp) -> Query {
     if let Some(addresses) = &named.addresses {
         query = query.filter(table::last_used_address.eq_any(addresses.clone()));
     }
-    if let Some(domain) = &filter.domain {
-        query = of_target(query, &Target::Domain(domain.clone()), &[]);
-    }
+    query = match (&filter.domain, &named.of_domain) {
+        (None, _) => query,
+        (Some(_), Some(ids)) => query.filter(table::client_id.eq_any(ids.clone())),
+        (Some(domain), None) => query.filter(at_domain!(table::client_id, domain)),
+    };
     query = match filter.used {
         None => query,
         Some(Used::Since(at)) => query.filter(table::last_used_at.ge(at.micros())),
@@ -245,16 +274,7 @@ fn of_target(query: Query, target: &Target, ids: &[GrantId]) -> Query {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
             query.filter(table::id.eq_any(ids))
         }
-        Target::Domain(domain) => {
-            let at = |scheme: &str, end: &str| format!("{scheme}://{domain}{end}%");
-            query.filter(
-                table::client_id
-                    .like(at("https", "/"))
-                    .or(table::client_id.like(at("https", ":")))
-                    .or(table::client_id.like(at("http", "/")))
-                    .or(table::client_id.like(at("http", ":"))),
-            )
-        }
+        Target::Domain(domain) => query.filter(at_domain!(table::client_id, domain)),
         Target::Everything => query,
     }
 }
