@@ -363,6 +363,8 @@ struct Relay {
 
 fn stream(mut call: Call, mut builder: HttpResponseBuilder, body: Body) -> HttpResponse {
     call.end("cancelled", 200);
+    // Nobody asks for it any more, and it may be large.
+    call.message.iter_mut().for_each(Envelope::forget_parameters);
     let (changes, line) = (call.core.live.changes(), call.line.take());
     let mut look = looks();
     // A client that opens a stream only to listen is going to wait; an answer may be over soon.
