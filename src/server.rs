@@ -3,12 +3,14 @@
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
+use actix_http::HttpService;
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, map_config};
 use actix_web::body::BoxBody;
-use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Condition, DefaultHeaders, Next, from_fn};
-use actix_web::{App, Error, HttpRequest, HttpServer, Resource, Route, guard, web};
+use actix_web::{App, Error, HttpRequest, Resource, Route, guard, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::flow::core::Core;
@@ -27,6 +29,7 @@ use crate::web::{
     logout, passkeys, reset, second_step, security, servers, setup,
 };
 use crate::wire::caller::From;
+use crate::wire::line::{Line, Lines};
 
 /// How a route knows its caller. Every route names one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -434,7 +437,7 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
     let Serving { core, site, proxies, metrics, workers } = serving;
     let path = core.policy.issuer.path().to_owned();
     let https = core.policy.issuer.is_https();
-    let mut server = HttpServer::new(move || {
+    let app = move || {
         let inner = path.clone();
         let security = DefaultHeaders::new()
             .add(("X-Content-Type-Options", "nosniff"))
@@ -453,20 +456,33 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
             .configure(|config| discovery_routes(config, &inner))
             .service(web::scope(&inner).configure(routes))
             .default_service(web::to(home::not_found))
-    })
-    .client_request_timeout(HEADER_TIMEOUT)
-    .client_disconnect_timeout(Duration::from_secs(1))
-    // A client that closes has gone: a call of its that runs through the gateway ends there too.
-    .h1_allow_half_closed(false)
-    // An event of a stream goes out when it comes, and does not wait until the one before it was acknowledged.
-    .tcp_nodelay(true)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(SHUTDOWN_GRACE.as_secs())
-    .disable_signals();
+    };
+    let mut server = Server::build().shutdown_timeout(SHUTDOWN_GRACE.as_secs()).disable_signals();
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
-    Ok((server.listen(listener)?.run(), address))
+    let signal = server.graceful_shutdown_signal();
+    // What `HttpServer` would do, with connections that an event stream can take over.
+    let server = server.listen("http", listener, move || {
+        let signal = signal.clone();
+        let stopping = move || {
+            let signal = signal.clone();
+            async move { signal.notified().await }
+        };
+        let app = app().into_factory().map_err(|error: Error| error.error_response());
+        let http = HttpService::build()
+            .graceful_shutdown_signal(stopping.clone())
+            .client_request_timeout(HEADER_TIMEOUT)
+            .client_disconnect_timeout(Duration::from_secs(1))
+            // A client that closes has gone: a call of its that runs through the gateway ends there too.
+            .h1_allow_half_closed(false)
+            .keep_alive(KEEP_ALIVE)
+            .local_addr(address)
+            .on_connect_ext(Line::show)
+            .h1(map_config(app, |()| AppConfig::default()));
+        Lines::new(http, stopping)
+    })?;
+    Ok((server.run(), address))
 }
 
 /// No request runs for ever: a body that trickles in, or a fetch that hangs, ends here.

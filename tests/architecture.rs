@@ -61,7 +61,7 @@ const IMPURE_PATHS: [&str; 5] = ["std::fs", "std::env", "std::net::TcpStream", "
 const KEPT_IN: [(&str, &[&str]); 4] = [
     ("storage", &["diesel", "diesel_migrations", "libsqlite3_sys", "pq_sys"]),
     ("crypto", &["josekit"]),
-    ("outbound", &["reqwest", "lettre"]),
+    ("outbound", &["reqwest", "hyper", "hyper_util", "lettre"]),
     ("account", &["cedar_policy"]),
 ];
 

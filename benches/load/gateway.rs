@@ -29,6 +29,9 @@ const TOKENS: usize = 400;
 /// Tools that the server lists.
 const TOOLS: usize = 500;
 
+/// A tool whose answer is a stream that lasts.
+const LASTS: &str = "read499";
+
 /// Streams of the server behind the gateway, on which nothing ever comes.
 static LISTENING: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 
@@ -121,18 +124,17 @@ fn serve(mut stream: TcpStream) {
             }
         }
         if listens {
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: open\n\n";
-            if stream.write_all(head.as_bytes()).is_ok() {
-                // It stays open for as long as the bench runs, and no thread waits for it.
-                LISTENING.lock().unwrap().push(stream);
-            }
-            return;
+            return begin(stream);
         }
         let mut body = vec![0; length];
         if reader.read_exact(&mut body).is_err() {
             return;
         }
-        let asks_for_list = String::from_utf8_lossy(&body).contains("tools/list");
+        let asked = String::from_utf8_lossy(&body);
+        if asked.contains(LASTS) {
+            return begin(stream);
+        }
+        let asks_for_list = asked.contains("tools/list");
         let answer = if asks_for_list { &list } else { &called };
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
@@ -141,6 +143,14 @@ fn serve(mut stream: TcpStream) {
         if stream.write_all(head.as_bytes()).is_err() {
             return;
         }
+    }
+}
+
+/// Begins an event stream. It stays open for as long as the bench runs, and no thread waits for it.
+fn begin(mut stream: TcpStream) {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    if stream.write_all(format!("{head}8\r\n: open\n\n\r\n").as_bytes()).is_ok() {
+        LISTENING.lock().unwrap().push(stream);
     }
 }
 
@@ -203,34 +213,39 @@ impl Worker for Direct {
 
 /// Workers that call through the gateway; the list of tools when `tool` is empty.
 pub fn through(gate: &Gate, address: SocketAddr, clients: usize, tool: &'static str) -> Vec<Box<dyn Worker>> {
-    // The first list is noted, and every later call goes by it.
-    let token = gate.tokens.lock().unwrap().pop_front().unwrap();
-    let list = message(Some(&token), "tools/list", &json!({}));
-    assert_eq!(Connection::to(address).exchange(&list).unwrap().status, 200);
+    note_tools(gate, address);
     let one =
         || Box::new(Calls { gate: gate.clone(), tool, left: 0, request: Vec::new() }) as Box<dyn Worker>;
     std::iter::repeat_with(one).take(clients).collect()
 }
 
-/// Opens so many streams through the gateway, and waits until each has shown its first event; as long as what is returned
-/// lives, so do they.
+/// The first list is noted, and every later call goes by it.
+pub fn note_tools(gate: &Gate, address: SocketAddr) {
+    let token = gate.tokens.lock().unwrap().pop_front().unwrap();
+    let list = message(Some(&token), "tools/list", &json!({}));
+    assert_eq!(Connection::to(address).exchange(&list).unwrap().status, 200);
+}
+
+/// Opens so many streams through the gateway, every other one in answer to a call, and waits until each has shown its first
+/// event; as long as what is returned lives, so do they.
 pub fn listen(gate: &Gate, address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let tokens: Vec<String> = gate.tokens.lock().unwrap().drain(..count.div_ceil(CALLS_AT_ONCE)).collect();
-    let open = |token: &str| {
+    let open = |token: &str, calls: bool| {
         let authorization = format!("Bearer {token}");
         let headers = [("Accept", "text/event-stream"), ("Authorization", &*authorization)];
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream.write_all(&request("GET", "/mcp/bench", &headers, "")).unwrap();
+        let listens = || request("GET", "/mcp/bench", &headers, "");
+        stream.write_all(&if calls { call(Some(token), LASTS) } else { listens() }).unwrap();
         let (mut seen, mut part) = (Vec::new(), [0; 1024]);
         while !seen.windows(6).any(|window| window == b": open") {
-            let read = stream.read(&mut part).expect("the first event of a stream");
-            assert!(read > 0, "{}", String::from_utf8_lossy(&seen));
+            let read = stream.read(&mut part).unwrap_or_default();
+            assert!(read > 0, "the first event of a stream: {}", String::from_utf8_lossy(&seen));
             seen.extend_from_slice(&part[..read]);
         }
         stream
     };
-    (0..count).map(|at| open(&tokens[at / CALLS_AT_ONCE])).collect()
+    (0..count).map(|at| open(&tokens[at / CALLS_AT_ONCE], at % 2 == 1)).collect()
 }
 
 /// Workers that call without it.

@@ -102,6 +102,7 @@ fn main() {
     println!();
     println!("memory after load {:8.1} MiB, peak {:.1} MiB", memory(pid, "VmRSS"), memory(pid, "VmHWM"));
     if options.streams > 0 {
+        gateway::note_tools(&gate, installation.address);
         let before = memory(pid, "VmRSS");
         let streams = gateway::listen(&gate, installation.address, options.streams);
         let cpu = measure::cpu_time(pid);

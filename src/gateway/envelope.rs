@@ -82,6 +82,12 @@ impl Bad {
 }
 
 impl Envelope {
+    /// What remains is what an answer is known by.
+    pub(super) fn forget_parameters(&mut self) {
+        (self.arguments, self.meta, self.state) = (Value::Null, Value::Null, None);
+        (self.name, self.uri, self.version) = (None, None, None);
+    }
+
     /// The tool that it calls, where it calls one.
     pub(super) fn tool(&self) -> Option<&str> {
         self.name.as_deref().filter(|_| self.method == "tools/call")

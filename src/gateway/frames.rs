@@ -39,6 +39,10 @@ impl Frames {
             return Some(self.buffer.split_to(end).freeze());
         }
         self.searched = self.buffer.len();
+        if self.buffer.is_empty() {
+            // Nothing is held while nothing comes.
+            self.buffer = BytesMut::new();
+        }
         None
     }
 }

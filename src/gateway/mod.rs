@@ -40,6 +40,7 @@ use crate::types::tool::{ToolClass, canonical};
 use crate::wire::body::{self, BodyError};
 use crate::wire::caller::{From, bearer};
 use crate::wire::client_certificate::presented;
+use crate::wire::line::Mark;
 use crate::wire::reply;
 
 /// Headers of a caller that go on. Everything else stays here, the caller's token first of all.
@@ -101,8 +102,18 @@ pub async fn serve(
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
     let (core, caller) = (core.into_inner(), from.0);
-    let mut arrived =
-        Arrived { core, caller, slug, route, pass, at, certificate: None, version: None, session: None };
+    let mut arrived = Arrived {
+        core,
+        caller,
+        slug,
+        route,
+        pass,
+        at,
+        certificate: None,
+        version: None,
+        session: None,
+        line: None,
+    };
     if let Err(answer) = arrived.show(|| presented(&request)).await {
         return *answer;
     }
@@ -156,6 +167,8 @@ struct Arrived {
     version: Option<String>,
     /// The session that it is in, shortened to a digest that nobody can begin one with.
     session: Option<String>,
+    /// Where it came from, if an event stream may take that over.
+    line: Option<Mark>,
 }
 
 impl Arrived {
@@ -183,6 +196,7 @@ impl Arrived {
                 return answer::plain(StatusCode::REQUEST_TIMEOUT, "body_too_slow", text);
             }
         };
+        self.line = Mark::of(request);
         let asks = self.route.auth.is_some();
         let body = asks.then(|| Envelope::without_own_input(&body)).flatten().map_or(body, Bytes::from);
         let message = match Envelope::read(&body) {
@@ -249,7 +263,8 @@ impl Arrived {
         self.forward(Some((message, judged)), forward).await
     }
 
-    async fn plain(self, request: &HttpRequest, method: &'static str) -> HttpResponse {
+    async fn plain(mut self, request: &HttpRequest, method: &'static str) -> HttpResponse {
+        self.line = Mark::of(request);
         let session = match self.session(request, false) {
             Ok(session) => session,
             Err(answer) => return *answer,
@@ -409,9 +424,9 @@ impl Arrived {
         if message.is_none() {
             forward.headers.retain(|(name, _)| name != "content-type");
         }
-        let Self { core, caller, slug, route, pass, .. } = self;
+        let Self { core, caller, slug, route, pass, line, .. } = self;
         let message = message.map(|(message, _)| message);
-        let mut call = Call { core, caller, slug, route, pass, message, secrets, record, place };
+        let mut call = Call { core, caller, slug, route, pass, message, secrets, record, place, line };
         let again = call.route.auth.is_some().then(|| forward.clone());
         let sent = stdio::send(&call.core, &way, (&call.route, &call.pass), forward, credential);
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };

@@ -8,7 +8,7 @@ use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use futures_util::stream::{BoxStream, unfold};
+use futures_util::stream::unfold;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -20,10 +20,14 @@ use super::listing;
 use crate::flow::core::{Caller, Core};
 use crate::flow::gateway::{self, Pass, Place, Route};
 use crate::flow::tools;
-use crate::outbound::upstream_mcp::{Broken, Streamed};
+use crate::outbound::upstream_mcp::{Body, Streamed};
 use crate::types::audit::AuditEvent;
 use crate::types::policy::{MAX_BODY, MAX_UPSTREAM_MESSAGE, STREAM_LOOK};
 use crate::types::secret::Secret;
+use crate::wire::line::{Beat, Listening, Mark};
+
+/// Most bytes that are reserved for an answer because its server has said that they will come.
+const BELIEVED: usize = 1024 * 1024;
 
 /// The record of a call, written when the call is over, however it ends.
 pub(super) struct Record {
@@ -97,6 +101,8 @@ pub(super) struct Call {
     pub record: Option<Record>,
     /// Held until the last byte.
     pub place: Place,
+    /// Where the message came from, if an event stream may take it over.
+    pub line: Option<Mark>,
 }
 
 impl Call {
@@ -243,11 +249,10 @@ fn looks() -> Interval {
 }
 
 /// Whole, within bounds; nothing when it is too large or breaks off.
-pub(super) async fn collect(
-    mut body: BoxStream<'static, Result<Bytes, Broken>>,
-    most: usize,
-) -> Option<Bytes> {
-    let mut out = BytesMut::new();
+pub(super) async fn collect(mut body: Body, most: usize) -> Option<Bytes> {
+    // At once as large as it will be, as far as a server is believed.
+    let length = body.length().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let mut out = BytesMut::with_capacity(length.min(most).min(BELIEVED));
     while let Some(chunk) = body.next().await {
         let chunk = chunk.ok()?;
         if out.len() + chunk.len() > most {
@@ -347,37 +352,45 @@ async fn other(mut call: Call, mut builder: HttpResponseBuilder, answer: Streame
 /// Events under way.
 struct Relay {
     call: Call,
-    body: BoxStream<'static, Result<Bytes, Broken>>,
+    body: Body,
     frames: Frames,
     changes: watch::Receiver<()>,
     look: Interval,
+    /// Nothing has come since the last look.
+    quiet: bool,
     done: bool,
 }
 
-fn stream(
-    mut call: Call,
-    mut builder: HttpResponseBuilder,
-    body: BoxStream<'static, Result<Bytes, Broken>>,
-) -> HttpResponse {
+fn stream(mut call: Call, mut builder: HttpResponseBuilder, body: Body) -> HttpResponse {
     call.end("cancelled", 200);
-    let changes = call.core.live.changes();
-    let relay = Relay { call, body, frames: Frames::default(), changes, look: looks(), done: false };
-    let events = unfold(relay, |mut relay| async move {
-        let event = relay.next().await?;
-        relay.call.sent(event.len());
-        Some((Ok::<_, std::io::Error>(event), relay))
+    // Nobody asks for it any more, and it may be large.
+    call.message.iter_mut().for_each(Envelope::forget_parameters);
+    let (changes, line) = (call.core.live.changes(), call.line.take());
+    let mut look = looks();
+    // A client that opens a stream only to listen is going to wait; an answer may be over soon.
+    let quiet = call.message.is_none();
+    if quiet {
+        look.reset_immediately();
+    }
+    let relay = Relay { call, body, frames: Frames::default(), changes, look, quiet, done: false };
+    let beats = unfold(relay, |mut relay| async move {
+        let beat = relay.next().await?;
+        if let Beat::Event(event) = &beat {
+            relay.call.sent(event.len());
+        }
+        Some((beat, relay))
     });
     builder
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header(("x-accel-buffering", "no"))
-        .streaming(events)
+        .streaming(Listening::new(beats.boxed_local(), line))
 }
 
 impl Relay {
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Beat> {
         loop {
             if let Some(event) = self.frames.next() {
-                return Some(self.treated(event).await);
+                return Some(Beat::Event(self.treated(event).await));
             }
             if self.done {
                 return None;
@@ -389,9 +402,20 @@ impl Relay {
                         return self.cut();
                     }
                 }
-                _ = self.look.tick() => if !self.call.counts().await { return self.cut() },
+                _ = self.look.tick() => {
+                    if !self.call.counts().await {
+                        return self.cut();
+                    }
+                    if std::mem::replace(&mut self.quiet, true) {
+                        self.body.rest();
+                        return Some(Beat::Idle);
+                    }
+                }
                 chunk = self.body.next() => match chunk {
-                    Some(Ok(bytes)) if self.frames.push(&bytes).is_ok() => {}
+                    Some(Ok(bytes)) if self.frames.push(&bytes).is_ok() => match self.call.message {
+                        Some(_) => self.quiet = false,
+                        None => self.body.rest(),
+                    },
                     Some(_) => return self.fail("broken", "The answer of the server behind this gateway broke off."),
                     None => self.done = true,
                 },
@@ -407,17 +431,17 @@ impl Relay {
         self.call.scrub(changed.map_or_else(|| event.clone(), |data| frames::with_data(&event, &data)))
     }
 
-    fn cut(&mut self) -> Option<Bytes> {
+    fn cut(&mut self) -> Option<Beat> {
         self.fail("cut", "Access was taken back, or the access token has had its time.")
     }
 
     /// Ends the stream; whoever waits for an answer gets one.
-    fn fail(&mut self, outcome: &'static str, text: &str) -> Option<Bytes> {
+    fn fail(&mut self, outcome: &'static str, text: &str) -> Option<Beat> {
         self.done = true;
         self.frames = Frames::default();
         self.call.end(outcome, 200);
         let message = self.call.message.as_ref().filter(|message| message.kind == Kind::Request)?;
         let error = answer::error(&message.id, code::REFUSED, text);
-        Some(format!("event: message\ndata: {error}\n\n").into())
+        Some(Beat::Event(format!("event: message\ndata: {error}\n\n").into()))
     }
 }

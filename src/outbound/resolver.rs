@@ -6,9 +6,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use hyper_util::client::legacy::connect::dns;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
+use tower_service::Service;
 
 use super::address::reach;
 use crate::types::policy::LOOKUPS_AT_ONCE;
@@ -66,24 +69,45 @@ pub(super) struct VettedResolver {
     pub(super) private_too: bool,
 }
 
-impl Resolve for VettedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let lookup = self.source.look_up(name.as_str().to_owned());
+impl VettedResolver {
+    fn vetted(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<std::vec::IntoIter<SocketAddr>, NoAddress>> + use<> {
+        let lookup = self.source.look_up(name.to_owned());
         let private_too = self.private_too;
-        Box::pin(async move {
+        async move {
             let found = lookup.await.map_err(|_| NoAddress::Unknown)?;
             if found.is_empty() {
-                return Err(NoAddress::Unknown.into());
+                return Err(NoAddress::Unknown);
             }
             let vetted: Vec<SocketAddr> = found
                 .into_iter()
                 .filter(|address| reach(*address).allowed(private_too))
                 .map(|address| SocketAddr::new(address, 0))
                 .collect();
-            if vetted.is_empty() {
-                return Err(NoAddress::Private.into());
-            }
-            Ok(Box::new(vetted.into_iter()) as Addrs)
-        })
+            if vetted.is_empty() { Err(NoAddress::Private) } else { Ok(vetted.into_iter()) }
+        }
+    }
+}
+
+impl Resolve for VettedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let vetted = self.vetted(name.as_str());
+        Box::pin(async move { Ok(Box::new(vetted.await?) as Addrs) })
+    }
+}
+
+impl Service<dns::Name> for VettedResolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NoAddress;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoAddress>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), NoAddress>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: dns::Name) -> Self::Future {
+        Box::pin(self.vetted(name.as_str()))
     }
 }

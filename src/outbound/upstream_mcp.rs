@@ -1,22 +1,36 @@
 //! The way to an MCP server behind the gateway: what it answers comes as it comes. Connections are kept, because an
 //! administrator has named the server; a redirect is never followed, so that a credential goes to no other origin.
 
-use std::convert::Infallible;
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::BoxStream;
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, ClientBuilder, Method, redirect};
+use http_body_util::Full;
+use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{Method, Request, Uri};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
 use url::{Host, Url};
 
 use super::address::reach;
+pub use super::line::Body;
+use super::line::{Hold, Lines};
 use super::resolver::{SystemLookUp, VettedResolver};
 use super::upstream_tls::objection;
 use crate::types::policy::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_IDLE_CONNECTIONS};
 use crate::types::secret::Secret;
+
+/// Who is asking.
+const WHO: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
+/// A silent connection is asked after this time whether it is still there, and given up when it does not answer.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// How long an idle connection is kept.
+const KEPT_IDLE: Duration = Duration::from_secs(90);
 
 /// A header that proves to the server behind the gateway who is asking. It is made from what the vault keeps and from
 /// nothing else: there is no way from a caller's token to one.
@@ -56,7 +70,7 @@ pub struct Streamed {
     /// The headers, as sent.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
-    pub body: BoxStream<'static, Result<Bytes, Broken>>,
+    pub body: Body,
 }
 
 impl Streamed {
@@ -102,7 +116,10 @@ pub enum NoAnswer {
 /// The client. A clone shares its connections. One with TLS of a server's own is used as it is, every other by the client of
 /// the thread.
 #[derive(Clone)]
-pub struct Upstreams(Client, Of);
+pub struct Upstreams(Connections, Of);
+
+/// Connections that are kept.
+pub(super) type Connections = Client<Lines, Full<Bytes>>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
@@ -113,27 +130,40 @@ enum Of {
 thread_local! {
     /// The client of a thread that serves. What a connection brings is then read by the thread that waits for it; another
     /// one would have to be woken for every answer.
-    static OWN: Option<Client> = client().ok();
+    static OWN: Option<Connections> = default_tls().ok().map(|tls| client_with(tls, false));
 }
 
-fn client() -> reqwest::Result<Client> {
-    client_with::<Infallible>(Ok).unwrap_or_else(|never| match never {})
+/// TLS as it is for everybody.
+fn default_tls() -> Result<ClientConfig, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
 }
 
-/// A client that is everything that one must be here, and what is added.
-pub(super) fn client_with<E>(
-    add: impl FnOnce(ClientBuilder) -> Result<ClientBuilder, E>,
-) -> Result<reqwest::Result<Client>, E> {
-    let source = Arc::new(SystemLookUp::default());
-    let builder = Client::builder()
-        .dns_resolver(Arc::new(VettedResolver { source, private_too: true }))
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .referer(false)
-        .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(UPSTREAM_CONNECT_TIMEOUT)
-        .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS);
-    Ok(add(builder)?.build())
+/// A client with this TLS that is everything that one must be here.
+pub(super) fn client_with(tls: ClientConfig, https_only: bool) -> Connections {
+    let resolver = VettedResolver { source: Arc::new(SystemLookUp::default()), private_too: true };
+    let mut tcp = HttpConnector::new_with_resolver(resolver);
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(PROBE_AFTER));
+    tcp.set_keepalive_interval(Some(PROBE_AFTER));
+    tcp.set_keepalive_retries(Some(3));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(2 * PROBE_AFTER));
+    let mut connector = HttpsConnector::from((tcp, tls));
+    if https_only {
+        connector.enforce_https();
+    }
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(KEPT_IDLE)
+        .pool_max_idle_per_host(UPSTREAM_IDLE_CONNECTIONS)
+        .build(Lines { connector, patience: UPSTREAM_CONNECT_TIMEOUT })
 }
 
 impl Default for Upstreams {
@@ -142,13 +172,14 @@ impl Default for Upstreams {
         reason = "without its TLS set-up the program is broken at the start, not later"
     )]
     fn default() -> Self {
-        Self(client().expect("the TLS set-up of the HTTP client is complete"), Of::Everyone)
+        let tls = default_tls().expect("the TLS set-up of the HTTP client is complete");
+        Self(client_with(tls, false), Of::Everyone)
     }
 }
 
 impl Upstreams {
     /// This client and no other.
-    pub(super) const fn exactly(client: Client) -> Self {
+    pub(super) const fn exactly(client: Connections) -> Self {
         Self(client, Of::OneServer)
     }
 
@@ -202,37 +233,46 @@ impl Upstreams {
             let value = HeaderValue::from_bytes(&value).map_err(|_| NoAnswer::Unsendable)?;
             headers.append(name, value);
         }
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(WHO));
         if let Some(UpstreamCredential { header, value }) = credential {
             headers.insert(header, value);
         }
         let own = if self.1 == Of::Everyone { OWN.with(Clone::clone) } else { None };
         let client = own.unwrap_or_else(|| self.0.clone());
-        let mut request = client.request(method, url.clone()).headers(headers);
-        if !forward.body.is_empty() {
-            request = request.body(forward.body);
-        }
-        let response = match tokio::time::timeout(forward.patience, request.send()).await {
+        let mut request = Request::new(Full::new(forward.body));
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|_| NoAnswer::Unsendable)?;
+        *request.headers_mut() = headers;
+        let (head, incoming) = match tokio::time::timeout(forward.patience, client.request(request)).await {
             Err(_) => return Err(NoAnswer::TimedOut),
             Ok(Err(error)) => return Err(why(&error)),
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => response.into_parts(),
         };
-        let headers = response.headers().iter();
+        let headers = head.headers.iter();
         Ok(Streamed {
-            status: response.status().as_u16(),
+            status: head.status.as_u16(),
             headers: headers
                 .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
                 .collect(),
-            body: response.bytes_stream().map_err(|_| Broken).boxed(),
+            body: Body::http(incoming, head.extensions.get::<Hold>().cloned()),
         })
     }
 }
 
-fn why(error: &reqwest::Error) -> NoAnswer {
+fn why(error: &legacy::Error) -> NoAnswer {
     objection(error).unwrap_or(if error.is_connect() {
         NoAnswer::Unreachable
-    } else if error.is_timeout() {
+    } else if timed_out(error) {
         NoAnswer::TimedOut
     } else {
         NoAnswer::Broken
     })
+}
+
+/// Whether the operating system has given a connection up.
+fn timed_out(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| (*error).source())
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| error.kind() == io::ErrorKind::TimedOut)
 }

@@ -7,12 +7,11 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::ThreadId;
 
-use reqwest::Client;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 
-use super::upstream_mcp::{NoAnswer, Upstreams, client_with};
+use super::upstream_mcp::{Connections, NoAnswer, Upstreams, client_with};
 use crate::types::secret::Secret;
 
 /// What the TLS of one server is made of.
@@ -77,7 +76,7 @@ impl TlsMaterial {
 /// The clients of one server with TLS of its own, one for each thread that serves (see [`Upstreams`]). They end with this:
 /// another certificate is another value.
 #[derive(Default)]
-pub struct OwnClients(RwLock<HashMap<ThreadId, Client>>);
+pub struct OwnClients(RwLock<HashMap<ThreadId, Connections>>);
 
 impl OwnClients {
     /// This thread's, if it was made.
@@ -92,9 +91,7 @@ impl OwnClients {
     /// # Errors
     /// [`BadMaterial`].
     pub fn make(&self, material: &TlsMaterial) -> Result<Upstreams, BadMaterial> {
-        let made =
-            client_with(|builder| Ok(builder.use_preconfigured_tls(material.config()?).https_only(true)))?;
-        let client = made.map_err(|_| BadMaterial::Unusable)?;
+        let client = client_with(material.config()?, true);
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(std::thread::current().id(), client.clone());
         Ok(Upstreams::exactly(client))

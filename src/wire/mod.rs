@@ -4,4 +4,5 @@
 pub mod body;
 pub mod caller;
 pub mod client_certificate;
+pub mod line;
 pub mod reply;

@@ -228,7 +228,7 @@ impl Processes {
             let (Event::Notice(text) | Event::Answer(text)) = events.recv().await?;
             Some((Ok(framed(&text)), events))
         });
-        Streamed { status: 200, headers: vec![kind("text/event-stream")], body: events.boxed() }
+        Streamed { status: 200, headers: vec![kind("text/event-stream")], body: events.boxed().into() }
     }
 
     fn leave(&self, target: &Target<'_>, session: Option<&str>) -> Streamed {
@@ -395,7 +395,7 @@ async fn answer(mut wait: Wait, stateless: bool, patience: Duration) -> Result<S
             Ok(Streamed {
                 status: 200,
                 headers: vec![kind("text/event-stream")],
-                body: first.chain(rest).boxed(),
+                body: first.chain(rest).boxed().into(),
             })
         }
     }
@@ -410,12 +410,12 @@ fn kind(kind: &str) -> (String, Vec<u8>) {
 }
 
 fn json(status: u16, text: String) -> Streamed {
-    let body = stream::iter([Ok(Bytes::from(text))]).boxed();
+    let body = stream::iter([Ok(Bytes::from(text))]).boxed().into();
     Streamed { status, headers: vec![kind("application/json")], body }
 }
 
 fn plain(status: u16) -> Streamed {
-    Streamed { status, headers: Vec::new(), body: stream::empty().boxed() }
+    Streamed { status, headers: Vec::new(), body: stream::empty().boxed().into() }
 }
 
 fn no_session() -> Streamed {
