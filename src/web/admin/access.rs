@@ -150,7 +150,7 @@ fn ways(desk: &Desk<'_>, filter: &AccessFilter, rows: &[Standing], names: &Names
         lead(format!("Cut every app of {domain}"), &Target::Domain(domain.clone()));
     }
     if let Some(network) = &filter.network {
-        lead(format!("Cut what was used from {network}"), &Target::Network(network.clone()));
+        lead(format!("Cut what was used from {network}"), &Target::Network(*network));
     }
     all
 }

@@ -19,9 +19,6 @@ use crate::web::site::Site;
 use crate::web::view::console::{Act, Cell, Seek};
 use crate::wire::caller::From;
 
-/// As many open alerts as are counted.
-const MOST: usize = ALERTS_ON_A_PAGE as usize;
-
 /// What the list may be narrowed by.
 fn fields() -> Vec<Seek> {
     let detectors = Detector::ALL.iter().map(|detector| (detector.as_str(), detector.words()));
@@ -56,11 +53,12 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
             let desk = Desk::open(&request, &core, &site).await?;
             let fault = |cause: Fault| desk.fault(&cause);
             let rules = alerts::rules(&core).await.map_err(fault)?;
-            let lead = match alerts::list(&core, true).await.map_err(fault)?.len() {
+            let count = alerts::list(&core, true).await.map_err(fault)?.len();
+            let lead = match i64::try_from(count).unwrap_or(i64::MAX) {
                 0 => "Nothing is open.".to_owned(),
                 1 => "One alert is open.".to_owned(),
-                count if count >= MOST => format!("{count} alerts or more are open."),
-                count => format!("{count} alerts are open."),
+                ALERTS_ON_A_PAGE.. => format!("{count} alerts or more are open."),
+                _ => format!("{count} alerts are open."),
             };
             let mut view = desk.blank("alerts", "Alerts", lead);
             let search = desk.search("/alerts", fields());
