@@ -257,7 +257,7 @@ fixed! {
     /// For how long; the use of an approval is noted as often.
     MACHINE_MEMORY: Duration = Duration::from_secs(60);
     /// Time after a change of a client before it is kept so: another change is told from it by its moment.
-    MACHINE_SETTLES: Duration = Duration::from_secs(5);
+    MACHINE_SETTLES: Duration = Duration::from_secs(1);
     /// The use of an approval is noted at most this often.
     NOTE_USE: Duration = Duration::from_secs(60);
     /// Longest life of an access token.
