@@ -104,8 +104,9 @@ impl Shared {
         if self.turn.is_over {
             self.turn = Turn::default();
         }
-        if self.turn.head.is_none() {
-            self.turn.head = memmem::find(bytes, b"\r\n\r\n").map(|at| self.turn.length + at + 4);
+        // One that comes in pieces stays unknown: what looks like its end in a later piece may be a part of the body.
+        if self.turn.length == 0 {
+            self.turn.head = memmem::find(bytes, b"\r\n\r\n").map(|at| at + 4);
         }
         self.turn.length += bytes.len();
         self.read += bytes.len() as u64;
