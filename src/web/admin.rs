@@ -272,14 +272,21 @@ const DONE: &[(&str, &str)] = &[
     ("role", "The role was changed."),
     ("signed-out", "Signed out everywhere."),
     ("ended", "Ended. Every token under it is dead."),
+    ("narrowed", "Narrowed. It is in force everywhere within a second."),
     ("rotated", "The next key is published and will take over."),
     ("cut", "Cut. It is in force everywhere within a second."),
+    (
+        "offboarded",
+        "Offboarded: nothing of theirs works any more, here or at the servers they had connected.",
+    ),
     ("undone", "Undone."),
     ("erased", "Erased. The audit log says that it was done, and stays provable."),
 ];
 
 /// Why something was not done.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 6] = [
+    ("nothing", "Not done: nothing would stay; end it instead."),
+    ("same", "Nothing was changed: all of it stays."),
     ("last", "Not done: this is the last administrator who can sign in."),
     ("gone", "Not done: it is not there any more."),
     ("reason", "Not done: say why, so that the log can tell."),

@@ -98,12 +98,15 @@ impl World {
         let mut off = act(&app, "/admin/app", "disable");
         off.2.push(("id", self.app.clone()));
         vec![
+            with(&access, "narrow", &[("scope", "notes:read")]),
             act(&access, &access, "revoke"),
             act(&person, &person, "revoke"),
             act(&person, &person, "disable"),
             act(&person, &person, "enable"),
             act(&person, &person, "role"),
             act(&person, &person, "erase"),
+            with(&person, "second_factor", &[("second_factor", "required")]),
+            with(&person, "offboard", &[("reason", "left")]),
             off,
             (
                 format!("/admin/cut?kind=person&value={}", self.person),

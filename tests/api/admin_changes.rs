@@ -2,8 +2,9 @@
 
 use postern::flow::core::Caller;
 use postern::flow::roles::{self, Change};
-use postern::flow::{alerts, audit as log, people};
+use postern::flow::{access, alerts, audit as log, people};
 use postern::storage::audit::AuditFilter;
+use postern::storage::grants::GrantFilter;
 use postern::types::access_rule::{Holder, Who};
 use postern::types::alert::{Action, Detector};
 use postern::types::audit::AuditKind;
@@ -147,6 +148,53 @@ async fn groups_change_and_what_came_through_them_ends() {
     let long = "x".repeat(101);
     let page = world.send(&path, &[("do", "groups"), ("more", &long)]).await;
     assert!(page.status == 422 && page.words().contains("cannot be the name of a group"), "{}", page.words());
+}
+
+#[tokio::test]
+async fn an_approval_is_narrowed_where_it_is_seen() {
+    let world = world().await;
+    let grant = access::list(&world.node.core, GrantFilter::default()).await.unwrap().remove(0).grant;
+    let path = format!("/admin/access/{}", grant.id);
+    assert!(world.send(&path, &[("do", "narrow")]).await.words().contains("nothing would stay"));
+    let all = [("do", "narrow"), ("scope", "notes:read"), ("scope", "notes:write")];
+    assert!(world.send(&path, &all).await.words().contains("all of it stays"));
+    assert!(world.node.is_active(&world.tokens.0).await);
+    let page = world.send(&path, &[("do", "narrow"), ("scope", "notes:read")]).await;
+    assert!(page.words().contains("with less than was approved"), "{}", page.words());
+    assert!(!world.node.is_active(&world.tokens.0).await);
+    let anew = world.app.refresh(&world.node, &world.tokens.1).await;
+    assert_eq!(anew.body["scope"], "notes:read", "{}", anew.text);
+    assert_eq!(world.done_by(AuditKind::GrantNarrowed).await, ROOT);
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_offboarded_from_their_page() {
+    let world = world().await;
+    let id = people::find(&world.node.core, EMAIL).await.unwrap().id;
+    let path = format!("/admin/people/{id}");
+    world.send(&path, &[("do", "second_factor"), ("second_factor", "required")]).await;
+    assert!(people::find(&world.node.core, EMAIL).await.unwrap().second_factor_required);
+    world.send(&path, &[("do", "second_factor"), ("second_factor", "optional")]).await;
+    assert!(!people::find(&world.node.core, EMAIL).await.unwrap().second_factor_required);
+
+    let page = world.send(&path, &[("do", "offboard"), ("reason", " ")]).await;
+    assert!(page.words().contains("say why"), "{}", page.words());
+    assert!(world.node.is_active(&world.tokens.0).await, "nothing was done without a reason");
+    let page = world.send(&path, &[("do", "offboard"), ("reason", "left on Friday")]).await;
+    assert!(
+        page.words().contains("Offboarded:") && page.words().contains("left on Friday"),
+        "{}",
+        page.words()
+    );
+    assert!(page.words().contains("Last accepted anywhere"), "{}", page.words());
+    assert!(!world.node.is_active(&world.tokens.0).await);
+    world.app.refresh(&world.node, &world.tokens.1).await.is_error(400, "invalid_grant");
+    assert_ne!(Browser::new(&world.node).sign_in(EMAIL, PASSWORD).await.status, 303);
+    assert_eq!(world.done_by(AuditKind::UserOffboarded).await, ROOT);
+    // Nobody is left who could undo what the last administrator does to themselves.
+    let root = people::find(&world.node.core, ROOT).await.unwrap().id;
+    let page = world.send(&format!("/admin/people/{root}"), &[("do", "offboard"), ("reason", "me")]).await;
+    assert!(page.words().contains("this is the last administrator"), "{}", page.words());
 }
 
 #[tokio::test]

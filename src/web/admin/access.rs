@@ -6,6 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::apps::origin;
 use super::audit::audit_table;
+use super::cuts::way;
 use super::people::pairs;
 use super::{Desk, STRANGE, Strange, at, choice, either, fact, line, marked, said, table};
 use crate::flow::access as flow_access;
@@ -17,13 +18,14 @@ use crate::storage::audit::AuditFilter;
 use crate::storage::grants::GrantFilter;
 use crate::types::client::ClientId;
 use crate::types::cut::{self, Target};
-use crate::types::grant::GrantState;
+use crate::types::grant::{Grant, GrantState};
 use crate::types::id::{GrantId, ResourceId, UserId};
 use crate::types::network::Network;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::web::page::redirect;
 use crate::web::site::Site;
 use crate::web::view::console::{Act, Cell, Fact, Seek, Table};
+use crate::web::view::editor::{Editor, Entry, Input};
 use crate::wire::caller::From;
 
 const DAY: u64 = 86_400;
@@ -193,6 +195,7 @@ pub async fn get(
                     said(grant.last_used_address.clone().unwrap_or_else(|| "unknown".to_owned())),
                 ),
                 fact("Ends", at(grant.revoked_at.unwrap_or(grant.expires_at))),
+                way(&desk, &Target::Grant(id)),
             ];
             let filter = AuditFilter {
                 grant_id: Some(id),
@@ -209,6 +212,9 @@ pub async fn get(
                 &event_names,
                 &pairs(&[("grant", &id.to_string())]),
             ));
+            if grant.is_live(desk.now()) && grant.user_id.is_some() && grant.scopes.iter().count() > 1 {
+                view.editors.push(narrowing(grant));
+            }
             if grant.is_live(desk.now()) {
                 view.acts.push(Act {
                     title: "End it",
@@ -228,7 +234,25 @@ pub async fn get(
     )
 }
 
-/// Ends an approval.
+fn narrowing(grant: &Grant) -> Editor {
+    let all = grant.scopes.iter().map(|scope| (scope.to_owned(), scope.to_owned(), true));
+    Editor {
+        title: "Narrow it",
+        effect: "Only what stays ticked is still allowed. Every token under it is dead within a second; the app gets new ones that say what is left.",
+        to: format!("/access/{}", grant.id),
+        looks: false,
+        fields: vec![("do", "narrow".to_owned())],
+        inputs: vec![Input {
+            name: "scope",
+            label: "Permissions that stay",
+            entry: Entry::Boxes(all.collect()),
+        }],
+        button: "Narrow",
+        harm: true,
+    }
+}
+
+/// Ends an approval, or leaves it less.
 pub async fn post(
     request: HttpRequest,
     id: web::Path<String>,
@@ -241,14 +265,31 @@ pub async fn post(
         async {
             let here = format!("/admin/access/{}", *id);
             let (desk, form) = Desk::act(&request, payload, &core, &site, &here).await?;
-            let id =
-                GrantId::parse(&id).filter(|_| form.value("do") == "revoke").ok_or_else(|| desk.missing())?;
+            let id = GrantId::parse(&id).ok_or_else(|| desk.missing())?;
             let filter = GrantFilter { id: Some(id), ..GrantFilter::default() };
+            let back = |how: &str| redirect(&format!("{}{here}?{how}", site.shell.base), None);
+            match form.value("do") {
+                "revoke" => {}
+                "narrow" => {
+                    let found = flow_access::list(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
+                    let Some(user) = found.first().and_then(|access| access.grant.user_id) else {
+                        return Ok(back("refused=gone"));
+                    };
+                    let keep: Vec<String> = form.values("scope").into_iter().map(str::to_owned).collect();
+                    if keep.is_empty() {
+                        return Ok(back("refused=nothing"));
+                    }
+                    let narrowed = flow_access::narrow(&core, &desk.caller(&from), user, id, keep)
+                        .await
+                        .map_err(|cause| desk.fault(&cause))?;
+                    return Ok(back(if narrowed.is_some() { "done=narrowed" } else { "refused=same" }));
+                }
+                _ => return Err(desk.missing()),
+            }
             let ended = flow_access::revoke(&core, &desk.caller(&from), filter, "administrator")
                 .await
                 .map_err(|cause| desk.fault(&cause))?;
-            let how = if ended.is_empty() { "refused=gone" } else { "done=ended" };
-            Ok(redirect(&format!("{}{here}?{how}", site.shell.base), None))
+            Ok(back(if ended.is_empty() { "refused=gone" } else { "done=ended" }))
         }
         .await,
     )

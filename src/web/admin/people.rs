@@ -11,7 +11,7 @@ use crate::flow::cut::By;
 use crate::flow::erase as flow_erase;
 use crate::flow::inactivity::Outlook;
 use crate::flow::people::OrderError;
-use crate::flow::{access as flow_access, access_map, console, inactivity, people, roles};
+use crate::flow::{access as flow_access, access_map, console, inactivity, offboard, people, roles};
 use crate::storage::audit::AuditFilter;
 use crate::storage::console::PeopleFilter;
 use crate::storage::grants::GrantFilter;
@@ -110,6 +110,10 @@ pub async fn get(
                     said(if user.groups.is_empty() { "none".to_owned() } else { user.groups.join(", ") }),
                 ),
                 fact("State", state(&user)),
+                fact(
+                    "Second factor",
+                    said(if user.second_factor_required { "always needed" } else { "up to them" }),
+                ),
                 fact("Added", at(user.created_at)),
                 way(&desk, &Target::Person(id)),
             ];
@@ -210,7 +214,7 @@ pub async fn post(
                 console::is_last_administrator(&core, &user).await.map_err(|cause| desk.fault(&cause))?;
             let role = Role::parse(form.value("role"));
             let done = match form.value("do") {
-                "disable" if last => return Ok(back("refused=last")),
+                "disable" | "offboard" if last => return Ok(back("refused=last")),
                 "role" if last && role != Some(Role::Admin) => return Ok(back("refused=last")),
                 "disable" => people::disable(&core, &desk.caller(&from), &user.email).await.map(|_| "off"),
                 "enable" => people::enable(&core, &desk.caller(&from), &user.email).await.map(|_| "on"),
@@ -227,6 +231,27 @@ pub async fn post(
                             return Err(desk.refuse("people", &why, &format!("/people/{id}")));
                         }
                         done => done.map(|_| "changed"),
+                    }
+                }
+                "second_factor" => {
+                    let needed = form.value("second_factor") == "required";
+                    people::require_second_factor(&core, &desk.caller(&from), &user.email, needed)
+                        .await
+                        .map(|_| "changed")
+                }
+                "offboard" => {
+                    let reason = form.value("reason").trim().to_owned();
+                    if reason.is_empty() {
+                        return Ok(back("refused=reason"));
+                    }
+                    let by = By::person(&desk.person.user);
+                    match offboard::offboard(&core, &desk.caller(&from), by, id, reason).await {
+                        // The cut's page shows what it hit, and whether any of it is still accepted anywhere.
+                        Ok(left) => {
+                            let to = format!("/cut/{}?done=offboarded", left.cut.id);
+                            return Ok(redirect(&desk.at(&to), None));
+                        }
+                        Err(why) => Err(why),
                     }
                 }
                 "erase" => return erase(&desk, &desk.caller(&from), &user, form.value("email")).await,
@@ -358,6 +383,36 @@ fn acts(user: &User) -> Vec<Act> {
                 "role",
                 "Change",
                 false,
+            )
+        },
+        Act {
+            choice: Some((
+                "second_factor",
+                "Second factor",
+                vec![
+                    ("optional".to_owned(), "up to them".to_owned(), !user.second_factor_required),
+                    ("required".to_owned(), "always needed".to_owned(), user.second_factor_required),
+                ],
+            )),
+            ..act(
+                "Second factor",
+                "Whether they need one at every sign-in. Without one of their own yet, they set one up at the next.".to_owned(),
+                "second_factor",
+                "Save",
+                false,
+            )
+        },
+        Act {
+            asks: Some(("reason", "Why, for the log")),
+            ..act(
+                "Offboard",
+                format!(
+                    "{} is switched off and signed out everywhere; every approval, token, password, passkey and second factor ends, also at the servers that they had connected. The page after it shows what they could reach.",
+                    user.email
+                ),
+                "offboard",
+                "Offboard",
+                true,
             )
         },
         Act {
