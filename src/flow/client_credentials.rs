@@ -44,13 +44,12 @@ pub async fn issue(
     now: Timestamp,
 ) -> Result<TokenResponse, Failure> {
     let asked = params.resources()?;
-    let view = live::knowing(core, &asked).await?;
-    let meant = match asked.as_slice() {
-        [] => view.default_resource(),
-        [uri] => view.resource(uri),
-        _ => None,
-    };
-    let meant = meant.map(|resource| resource.id);
+    let mut view = core.live.view();
+    let mut meant = meant_in(&view, &asked);
+    if meant.is_none() && !asked.is_empty() {
+        view = live::knowing(core, &asked).await?;
+        meant = meant_in(&view, &asked);
+    }
     if let Some(machine) = meant.and_then(|id| known(core, presented, id))
         && let Ok((resource, granted)) = wanted(&view, &machine.client, &asked, params)
     {
@@ -79,6 +78,15 @@ pub async fn issue(
             core.store.lookup(move |tx| grants::find_standing(tx, None, &client_id, resource_id)).await?;
     }
     Err(Fault::Busy.into())
+}
+
+fn meant_in(view: &View, asked: &[String]) -> Option<ResourceId> {
+    let meant = match asked {
+        [] => view.default_resource(),
+        [uri] => view.resource(uri),
+        _ => None,
+    };
+    meant.map(|resource| resource.id)
 }
 
 /// The machine that has just proved its secret, if it is kept. An assertion is used up by its proof, so it is never

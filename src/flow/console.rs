@@ -10,10 +10,10 @@ use crate::storage::alerts::{self, AlertFilter};
 use crate::storage::audit::{self, AuditFilter};
 use crate::storage::audit_chain::Chained;
 use crate::storage::console::{AppFilter, PeopleFilter};
-use crate::storage::{StoreError, Tx, clients, console, cuts, sessions, users};
+use crate::storage::{StoreError, Tx, call_approvals as call_rows, clients, console, cuts, sessions, users};
 use crate::types::alert::Alert;
 use crate::types::audit::{AuditEvent, AuditKind};
-use crate::types::call_approval::Stage;
+use crate::types::call_approval::{CallApproval, Stage};
 use crate::types::client::{Client, ClientId};
 use crate::types::cut::Cut;
 use crate::types::id::{AlertId, CallApprovalId, CutId, ResourceId, SessionId, UserId};
@@ -245,7 +245,7 @@ pub async fn calls(
 ) -> Result<Page<Shown, CallApprovalId>, Fault> {
     let now = core.now();
     let part = filter.part.map(|part| part.to_lowercase());
-    let meant = move |call: &crate::types::call_approval::CallApproval| {
+    let meant = move |call: &CallApproval| {
         let stage = call.stage(now);
         (waiting || stage != Stage::Waiting)
             && part.as_ref().is_none_or(|part| call.name.to_lowercase().contains(part))
@@ -256,7 +256,7 @@ pub async fn calls(
         .store
         .read(move |tx| {
             let page = scan(tx, limit, after, |tx, place, stride| {
-                let rows = crate::storage::call_approvals::list(tx, !waiting, place, stride, now)?;
+                let rows = call_rows::list(tx, !waiting, place, stride, now)?;
                 Ok(rows.into_iter().map(|row| (row.id, Some(row).filter(&meant))).collect())
             })?;
             let rows = page.rows.into_iter().map(|one| call_approvals::named(tx, one));

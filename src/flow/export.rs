@@ -6,8 +6,8 @@ use super::access_map::{self, Standing};
 use super::console::{self, CutFilter, Names, SessionFilter};
 use super::core::{Caller, Core};
 use super::failure::Fault;
-use super::keys::{self, KeyState};
-use super::live::View;
+use super::keys::{self, KeyFilter, KeyState};
+use super::resources::{self, ServerFilter};
 use crate::storage::access_map::AccessFilter;
 use crate::storage::alerts::AlertFilter;
 use crate::storage::audit::{self, AuditFilter};
@@ -15,9 +15,8 @@ use crate::storage::console::{AppFilter, PeopleFilter};
 use crate::types::audit::AuditKind;
 use crate::types::client::Client;
 use crate::types::id::{AlertId, CutId, GrantId, SessionId, UserId};
-use crate::types::key::{SigningAlg, SigningKey};
+use crate::types::key::SigningKey;
 use crate::types::policy::EXPORT_STEP;
-use crate::types::resource::Resource;
 use crate::types::time::Timestamp;
 
 /// A list, and what it is narrowed to.
@@ -41,50 +40,6 @@ pub enum List {
     Cuts(CutFilter),
     /// Signing keys.
     Keys(KeyFilter),
-}
-
-/// Which servers are meant; every member that is set narrows.
-#[derive(Clone, Debug, Default)]
-pub struct ServerFilter {
-    /// With this in name or address, whatever its case.
-    pub part: String,
-    /// Whether they are behind the gateway.
-    pub gateway: Option<bool>,
-}
-
-/// Which signing keys are meant; every member that is set narrows.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyFilter {
-    /// Of this algorithm.
-    pub alg: Option<SigningAlg>,
-    /// That do this now.
-    pub state: Option<KeyState>,
-}
-
-/// The servers that are meant, by name.
-#[must_use]
-pub fn servers<'v>(view: &'v View, filter: &ServerFilter) -> Vec<&'v Resource> {
-    let part = filter.part.to_lowercase();
-    let has = |text: &str| text.to_lowercase().contains(&part);
-    let meant = |one: &&Resource| {
-        (has(&one.name) || has(one.uri.as_str()))
-            && filter.gateway.is_none_or(|gateway| gateway == one.upstream.is_some())
-    };
-    let mut all: Vec<&Resource> = view.resources.values().filter(meant).collect();
-    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    all
-}
-
-/// The signing keys that are meant.
-///
-/// # Errors
-/// A fault.
-pub async fn keys(core: &Core, filter: KeyFilter) -> Result<Vec<(SigningKey, KeyState)>, Fault> {
-    let mut all = keys::list(core).await?;
-    all.retain(|(key, state)| {
-        filter.alg.is_none_or(|alg| alg == key.alg) && filter.state.is_none_or(|wanted| wanted == *state)
-    });
-    Ok(all)
 }
 
 impl List {
@@ -349,7 +304,7 @@ async fn records(core: &Core, filter: AuditFilter, after: Option<String>) -> Res
 }
 
 fn protected(core: &Core, filter: &ServerFilter) -> Vec<Vec<Value>> {
-    servers(&core.live.view(), filter)
+    resources::narrowed(&core.live.view(), filter)
         .into_iter()
         .map(|server| {
             let scopes: Vec<&str> = server.scopes.iter().map(|scope| scope.name.as_str()).collect();
@@ -418,5 +373,5 @@ async fn signing_keys(core: &Core, filter: KeyFilter) -> Result<Vec<Vec<Value>>,
             maybe(key.removed_at),
         ]
     };
-    Ok(keys(core, filter).await?.into_iter().map(row).collect())
+    Ok(keys::narrowed(core, filter).await?.into_iter().map(row).collect())
 }

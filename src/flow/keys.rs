@@ -91,6 +91,27 @@ pub async fn ensure(core: &Core, alg: SigningAlg) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Which signing keys are meant; every member that is set narrows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyFilter {
+    /// Of this algorithm.
+    pub alg: Option<SigningAlg>,
+    /// That do this now.
+    pub state: Option<KeyState>,
+}
+
+/// The signing keys that are meant.
+///
+/// # Errors
+/// A fault.
+pub async fn narrowed(core: &Core, filter: KeyFilter) -> Result<Vec<(SigningKey, KeyState)>, Fault> {
+    let mut all = list(core).await?;
+    all.retain(|(key, state)| {
+        filter.alg.is_none_or(|alg| alg == key.alg) && filter.state.is_none_or(|wanted| wanted == *state)
+    });
+    Ok(all)
+}
+
 /// The published keys.
 ///
 /// # Errors

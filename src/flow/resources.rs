@@ -4,7 +4,7 @@ use super::client_certificate;
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use super::keys;
-use super::live;
+use super::live::{self, View};
 use super::people::OrderError;
 use super::upstream_auth;
 use crate::account::permission::permitted;
@@ -391,6 +391,29 @@ fn check_clients(listed: &[String], domains: &[String]) -> Result<(), OrderError
         return Err(OrderError::Bad(format!("{bad:?} is no domain in lower case, such as example.com")));
     }
     Ok(())
+}
+
+/// Which servers are meant; every member that is set narrows.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFilter {
+    /// With this in name or address, whatever its case.
+    pub part: String,
+    /// Whether they are behind the gateway.
+    pub gateway: Option<bool>,
+}
+
+/// The servers that are meant, by name.
+#[must_use]
+pub fn narrowed<'v>(view: &'v View, filter: &ServerFilter) -> Vec<&'v Resource> {
+    let part = filter.part.to_lowercase();
+    let has = |text: &str| text.to_lowercase().contains(&part);
+    let meant = |one: &&Resource| {
+        (has(&one.name) || has(one.uri.as_str()))
+            && filter.gateway.is_none_or(|gateway| gateway == one.upstream.is_some())
+    };
+    let mut all: Vec<&Resource> = view.resources.values().filter(meant).collect();
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    all
 }
 
 /// Every MCP server; the admin API is none.

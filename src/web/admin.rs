@@ -58,6 +58,7 @@ use crate::flow::core::{Caller, Core};
 use crate::flow::failure::Fault;
 use crate::flow::login::SignedIn;
 use crate::flow::people::OrderError;
+use crate::flow::resources::{self, ServerFilter};
 use crate::oauth::params::Params;
 use crate::types::client::{Client, ClientId};
 use crate::types::id::{ResourceId, UserId};
@@ -217,11 +218,8 @@ impl<'a> Desk<'a> {
 
     /// The servers with this in their name or address, whatever its case.
     fn servers_with(&self, part: &str) -> Vec<ResourceId> {
-        let part = part.to_lowercase();
-        let has = |text: &str| text.to_lowercase().contains(&part);
-        let view = self.core.live.view();
-        let found = view.resources.values().filter(|one| has(&one.name) || has(one.uri.as_str()));
-        found.map(|one| one.id).collect()
+        let filter = ServerFilter { part: part.to_owned(), gateway: None };
+        resources::narrowed(&self.core.live.view(), &filter).into_iter().map(|one| one.id).collect()
     }
 
     /// Where a list, narrowed by `query`, is downloaded.

@@ -9,8 +9,8 @@ use super::server_forms::editors;
 use super::tools;
 use super::{Desk, STRANGE, Strange, at, call_rules, cedar, choice, either, fact, line, marked, said, table};
 use crate::flow::core::Core;
-use crate::flow::export::{self, KeyFilter, ServerFilter};
-use crate::flow::keys::{self as flow_keys, KeyState};
+use crate::flow::keys::{self as flow_keys, KeyFilter, KeyState};
+use crate::flow::resources::{self, ServerFilter};
 use crate::flow::roles::{in_words, listed};
 use crate::flow::{access_map, console};
 use crate::storage::grants::GrantFilter;
@@ -80,7 +80,7 @@ pub async fn list(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 },
                 vec!["Server", "Address", "Reached", "Permissions", "Who may ask"],
             );
-            for resource in export::servers(&view_now, &filter) {
+            for resource in resources::narrowed(&view_now, &filter) {
                 rows.rows.push(vec![
                     desk.named(resource.name.clone(), &format!("/servers/{}", resource.id)),
                     said(resource.uri.as_str()),
@@ -202,7 +202,7 @@ pub async fn keys(request: HttpRequest, core: web::Data<Core>, site: web::Data<S
                 view.refused = Some(STRANGE);
                 return Ok(desk.show(view));
             };
-            let all = export::keys(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
+            let all = flow_keys::narrowed(&core, filter).await.map_err(|cause| desk.fault(&cause))?;
             let mut rows = table("", "There is none.", vec!["Key", "Algorithm", "State", "Made"]);
             for (key, state) in &all {
                 let words = KEY_STATES.iter().find(|(.., known)| known == state).map_or("", |(_, words, _)| words);
