@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 
+use quick_cache::sync::Cache;
+
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::roots::Roots;
@@ -27,8 +29,8 @@ use crate::types::audit_chain::AuditKey;
 use crate::types::id::TokenId;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{
-    MACHINE_MEMORY, MACHINES, MAX_ACCESS_TOKEN_TTL, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE,
-    OUTGOING_TIMEOUT, Policy, STANDINGS, STATUS_LISTS, UPSTREAM_TOKENS, VERIFIED_TOKENS,
+    MACHINES, OUTGOING_AT_ONCE, OUTGOING_PER_HOST_A_MINUTE, OUTGOING_TIMEOUT, Policy, STANDINGS,
+    STATUS_LISTS, UPSTREAM_TOKENS, VERIFIED_TOKENS,
 };
 use crate::types::random::Rng;
 use crate::types::tally::Counters;
@@ -106,8 +108,8 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         documents: Documents::new(fetcher),
         providers: Providers::new(policy.allow_private_networks),
         authorization_servers: AuthorizationServers::new(policy.allow_private_networks),
-        upstream_tokens: moka::sync::Cache::new(UPSTREAM_TOKENS),
-        standings: moka::sync::Cache::new(STANDINGS),
+        upstream_tokens: Cache::new(UPSTREAM_TOKENS),
+        standings: Cache::new(STANDINGS),
         outgoing,
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),
         upstreams: Upstreams::default(),
@@ -125,12 +127,9 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         registrations: RegistrationLimiter::default(),
         first_sights: RegistrationLimiter::default(),
         hook_failures: RegistrationLimiter::default(),
-        machines: moka::sync::Cache::builder().max_capacity(MACHINES).time_to_live(MACHINE_MEMORY).build(),
-        status_lists: moka::sync::Cache::new(STATUS_LISTS),
-        verified: moka::sync::Cache::builder()
-            .max_capacity(VERIFIED_TOKENS)
-            .time_to_live(MAX_ACCESS_TOKEN_TTL)
-            .build(),
+        machines: Cache::new(MACHINES),
+        status_lists: Cache::new(STATUS_LISTS),
+        verified: Cache::new(VERIFIED_TOKENS),
         issued: Counters::new(),
         repeated: Counters::new(),
         usage: Usage::default(),

@@ -7,10 +7,6 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the test is the client; it does not fetch on anybody's behalf"
-)]
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

@@ -18,7 +18,7 @@ use crate::types::client::{Client, ClientKind, GrantType};
 use crate::types::factor::Methods;
 use crate::types::grant::Grant;
 use crate::types::id::{GrantId, ResourceId};
-use crate::types::policy::{GRANT_TRIES, MACHINE_SETTLES};
+use crate::types::policy::{GRANT_TRIES, MACHINE_MEMORY, MACHINE_SETTLES};
 use crate::types::resource::Resource;
 use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::ScopeSet;
@@ -30,6 +30,7 @@ use crate::types::time::Timestamp;
 pub struct Machine {
     client: Client,
     grant: Grant,
+    kept_at: Timestamp,
 }
 
 /// Issues a token that stands for the client itself. No refresh token: it can ask again (RFC 6749 §4.4.3).
@@ -50,7 +51,7 @@ pub async fn issue(
         view = live::knowing(core, &asked).await?;
         meant = meant_in(&view, &asked);
     }
-    if let Some(machine) = meant.and_then(|id| known(core, presented, id))
+    if let Some(machine) = meant.and_then(|id| known(core, presented, id, now))
         && let Ok((resource, granted)) = wanted(&view, &machine.client, &asked, params)
     {
         let whose = Whose { client: &machine.client, unchanged: true };
@@ -58,7 +59,7 @@ pub async fn issue(
         if let Some(minted) = try_once(core, caller, (&whose, resource, &granted), standing, now).await? {
             return Ok(TokenResponse::new(minted, &granted, None, false));
         }
-        core.machines.invalidate(&(machine.client.id.clone(), resource.id));
+        core.machines.remove(&(machine.client.id.clone(), resource.id));
     }
     let (client, mut standing) =
         clients::authenticate_with(core, caller, presented, now, move |tx, client| {
@@ -91,12 +92,14 @@ fn meant_in(view: &View, asked: &[String]) -> Option<ResourceId> {
 
 /// The machine that has just proved its secret, if it is kept. An assertion is used up by its proof, so it is never
 /// tried against what may have changed.
-fn known(core: &Core, presented: &Presented, resource: ResourceId) -> Option<Arc<Machine>> {
+fn known(core: &Core, presented: &Presented, resource: ResourceId, now: Timestamp) -> Option<Arc<Machine>> {
     if matches!(presented, Presented::Assertion { .. }) {
         return None;
     }
     let machine = presented.candidates(None).into_iter().find_map(|id| core.machines.get(&(id, resource)))?;
-    (client_auth::check(&machine.client, presented) == Ok(Verdict::Proven)).then_some(machine)
+    let known = now < machine.kept_at.plus(MACHINE_MEMORY)
+        && client_auth::check(&machine.client, presented) == Ok(Verdict::Proven);
+    known.then_some(machine)
 }
 
 /// What this client gets where, if it may have anything there.
@@ -237,7 +240,8 @@ fn keep(core: &Core, whose: &Whose<'_>, noted: Option<&Caller>, grant: &mut Gran
         grant.last_used_address.clone_from(&caller.address);
     }
     let key = (whose.client.id.clone(), grant.resource_id);
-    core.machines.insert(key, Arc::new(Machine { client: whose.client.clone(), grant: grant.clone() }));
+    core.machines
+        .insert(key, Arc::new(Machine { client: whose.client.clone(), grant: grant.clone(), kept_at: now }));
 }
 
 /// An administrator's list with the client, when there is one; otherwise the resource's own rule. A client that

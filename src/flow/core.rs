@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use quick_cache::sync::Cache;
+
 use super::client_credentials::Machine;
 use super::ended::Ended;
 use super::failure::Fault;
@@ -64,11 +66,11 @@ pub struct Core {
     /// Authorization servers in front of servers behind the gateway.
     pub authorization_servers: AuthorizationServers,
     /// Tokens of people's own for those servers, as this node knows them.
-    pub upstream_tokens: moka::sync::Cache<(ResourceId, UserId), Arc<Known>>,
+    pub upstream_tokens: Cache<(ResourceId, UserId), Arc<Known>>,
     /// What people are at servers whose rules ask for it, with the state of groups, roles and servers that it is of.
-    pub standings: moka::sync::Cache<(ResourceId, UserId), (i64, Arc<Standing>)>,
+    pub standings: Cache<(ResourceId, UserId), (i64, Arc<Standing>)>,
     /// Machines as they were when they last got a token, see [`super::client_credentials`].
-    pub machines: moka::sync::Cache<(ClientId, ResourceId), Arc<Machine>>,
+    pub machines: Cache<(ClientId, ResourceId), Arc<Machine>>,
     /// What carries mail away.
     pub mailer: Mailer,
     /// Sends to webhooks, receivers and streams.
@@ -96,10 +98,10 @@ pub struct Core {
     /// Who sends messages to cut access whose signature does not fit.
     pub hook_failures: RegistrationLimiter,
     /// Signed status lists, by number.
-    pub status_lists: moka::sync::Cache<i64, Arc<StatusList>>,
+    pub status_lists: Cache<i64, Arc<StatusList>>,
     /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,
     /// and servers ask about the same token again and again. Everything else about a token is looked at each time.
-    pub verified: moka::sync::Cache<TokenDigest, ()>,
+    pub verified: Cache<TokenDigest, ()>,
     /// Token answers given, by [`crate::types::client::GrantType::ALL`].
     pub issued: Counters<3>,
     /// Used refresh tokens that came again, by [`crate::oauth::refresh::Cause::ALL`].
@@ -133,7 +135,7 @@ impl Core {
         now: Timestamp,
     ) -> Result<serde_json::Map<String, serde_json::Value>, TokenError> {
         let digest = TokenDigest::of(token);
-        if self.verified.contains_key(&digest) {
+        if self.verified.get(&digest).is_some() {
             return view.keys.verify_again(token, ACCESS_TOKEN_TYPE, now);
         }
         let claims = view.keys.verify(token, ACCESS_TOKEN_TYPE, now)?;

@@ -139,7 +139,7 @@ async fn forget(core: &Core, caller: &Caller, all: Vec<Connection>) -> Result<()
                 Ok(false)
             })
             .await?;
-        core.upstream_tokens.invalidate(&(resource, user));
+        core.upstream_tokens.remove(&(resource, user));
         if again {
             Box::pin(one(core, caller, resource, user)).await?;
         }

@@ -7,28 +7,41 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED, WWW_AUTHENTICATE,
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
+    HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, USER_AGENT, WWW_AUTHENTICATE,
 };
-use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, redirect};
+use hyper::http::request;
+use hyper::{Request, Response, StatusCode};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, HttpInfo};
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::TokioExecutor;
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
 use super::address::reach;
 use super::freshness::freshness;
 use super::resolver::{LookUp, NoAddress, SystemLookUp, VettedResolver};
+use super::tls::for_everybody;
 use crate::types::policy::{
     FETCH_TIMEOUT, FETCHES_AT_ONCE, FETCHES_PER_HOST_A_MINUTE, HOSTS_REMEMBERED, MAX_FETCH, MAX_FETCHED_URL,
 };
 use crate::types::secret::Secret;
 
+/// Who is asking.
+pub(super) const WHO: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
+
 /// Fetches small documents. A clone shares the limits.
 #[derive(Clone)]
 pub struct Fetcher {
-    pub(super) client: Client,
+    client: Client<HttpsConnector<HttpConnector<VettedResolver>>, Full<Bytes>>,
     private_too: bool,
     pub(super) timeout: Duration,
     slots: Arc<Semaphore>,
@@ -142,26 +155,18 @@ impl Fetcher {
     }
 
     /// The same with another source of addresses.
-    ///
-    /// # Panics
-    /// When the HTTP client cannot be set up at all.
     #[must_use]
-    #[expect(
-        clippy::expect_used,
-        reason = "without its TLS set-up the program is broken at the start, not later"
-    )]
     pub fn with_lookup(allow_private_networks: bool, source: Arc<dyn LookUp>) -> Self {
-        let client = Client::builder()
-            .dns_resolver(Arc::new(VettedResolver { source, private_too: allow_private_networks }))
-            .https_only(!allow_private_networks)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
-            // A connection that is kept would outlive the judgement on its address.
-            .pool_max_idle_per_host(0)
-            .build()
-            .expect("the TLS set-up of the HTTP client is complete");
+        let resolver = VettedResolver { source, private_too: allow_private_networks };
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        let mut connector = HttpsConnector::from((tcp, for_everybody()));
+        if !allow_private_networks {
+            connector.enforce_https();
+        }
+        // A connection that is kept would outlive the judgement on its address.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         let rate = NonZeroU32::new(FETCHES_PER_HOST_A_MINUTE).unwrap_or(NonZeroU32::MIN);
         Self {
             client,
@@ -208,13 +213,14 @@ impl Fetcher {
     ) -> Result<(u16, Vec<u8>), FetchError> {
         let url = self.check(url)?;
         let host = host_of(&url);
-        let mut request = self.client.request(Method::POST, url).header(ACCEPT, "application/json");
-        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body);
+        let mut request = Request::post(url.as_str()).header(ACCEPT, "application/json");
+        request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         if let Some((name, secret)) = basic {
-            request = request.basic_auth(name, Some(secret.expose()));
+            let pair = Secret::new(STANDARD.encode(format!("{name}:{}", secret.expose())));
+            request = request.header(AUTHORIZATION, sensitive(format!("Basic {}", pair.expose()))?);
         }
         self.within(&host, async {
-            let response = self.send(request, &host).await?;
+            let response = self.send(request, body.into(), &host).await?;
             let status = response.status();
             if status.is_redirection() {
                 return Err(FetchError::Redirect(status.as_u16()));
@@ -231,10 +237,11 @@ impl Fetcher {
     pub(super) async fn fetch_as(&self, url: &str, token: &Secret<String>) -> Result<Vec<u8>, FetchError> {
         let url = self.check(url)?;
         let host = host_of(&url);
-        let request = self.client.request(Method::GET, url).header(ACCEPT, "application/json");
-        let request = request.bearer_auth(token.expose());
+        let request = Request::get(url.as_str())
+            .header(ACCEPT, "application/json")
+            .header(AUTHORIZATION, sensitive(format!("Bearer {}", token.expose()))?);
         self.within(&host, async {
-            let response = self.send(request, &host).await?;
+            let response = self.send(request, Bytes::new(), &host).await?;
             match response.status() {
                 StatusCode::OK => Ok(read(response, &host).await?.body),
                 status if status.is_redirection() => Err(FetchError::Redirect(status.as_u16())),
@@ -256,7 +263,7 @@ impl Fetcher {
     ) -> Result<Fetched, FetchError> {
         let url = self.check(url)?;
         let host = host_of(&url);
-        let mut request = self.client.request(Method::GET, url).header(ACCEPT, accept);
+        let mut request = Request::get(url.as_str()).header(ACCEPT, accept);
         let mut asked = false;
         if let Some(validators) = conditional {
             for (name, value) in
@@ -269,7 +276,7 @@ impl Fetcher {
             }
         }
         self.within(&host, async {
-            let response = self.send(request, &host).await?;
+            let response = self.send(request, Bytes::new(), &host).await?;
             match response.status() {
                 StatusCode::OK => read(response, &host).await,
                 StatusCode::NOT_MODIFIED if asked => Ok(outline(response.headers(), true)),
@@ -288,9 +295,9 @@ impl Fetcher {
     pub(super) async fn challenge(&self, url: &str, accept: &str) -> Result<(u16, Vec<String>), FetchError> {
         let url = self.check(url)?;
         let host = host_of(&url);
-        let request = self.client.request(Method::GET, url).header(ACCEPT, accept);
+        let request = Request::get(url.as_str()).header(ACCEPT, accept);
         self.within(&host, async {
-            let response = self.send(request, &host).await?;
+            let response = self.send(request, Bytes::new(), &host).await?;
             let challenges = response.headers().get_all(WWW_AUTHENTICATE);
             let challenges =
                 challenges.iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect();
@@ -354,15 +361,33 @@ impl Fetcher {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place where a request leaves this server")]
-    pub(super) async fn send(&self, request: RequestBuilder, host: &str) -> Result<Response, FetchError> {
-        let request = request.header(ACCEPT_ENCODING, "identity");
-        let response = request.send().await.map_err(|error| refusal(&error, host))?;
+    pub(super) async fn send(
+        &self,
+        request: request::Builder,
+        body: Bytes,
+        host: &str,
+    ) -> Result<Response<Incoming>, FetchError> {
+        let request = request
+            .header(ACCEPT_ENCODING, "identity")
+            .header(USER_AGENT, WHO)
+            .body(Full::new(body))
+            .map_err(|_| FetchError::Url("goes with something that cannot be sent"))?;
+        let secure = request.uri().scheme_str() == Some("https");
+        let response = self.client.request(request).await.map_err(|error| refusal(&error, secure, host))?;
         // The last word belongs to the connection that was really made.
-        match response.remote_addr() {
+        match response.extensions().get::<HttpInfo>().map(HttpInfo::remote_addr) {
             Some(peer) if reach(peer.ip()).allowed(self.private_too) => Ok(response),
             _ => Err(FetchError::PrivateAddress(host.to_owned())),
         }
     }
+}
+
+/// A header's value that no debug output shows.
+pub(super) fn sensitive(value: String) -> Result<HeaderValue, FetchError> {
+    let mut value = HeaderValue::try_from(value)
+        .map_err(|_| FetchError::Url("goes with a header that cannot be sent"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 impl fmt::Debug for Fetcher {
@@ -372,21 +397,19 @@ impl fmt::Debug for Fetcher {
 }
 
 /// Reads a body up to the limit, and stops at the first byte too many.
-pub(super) async fn read(response: Response, host: &str) -> Result<Fetched, FetchError> {
+pub(super) async fn read(response: Response<Incoming>, host: &str) -> Result<Fetched, FetchError> {
     let encoded = response.headers().get(CONTENT_ENCODING);
     if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(FetchError::Encoded);
     }
-    if response
-        .content_length()
-        .is_some_and(|length| usize::try_from(length).unwrap_or(usize::MAX) > MAX_FETCH)
-    {
+    let mut fetched = outline(response.headers(), false);
+    let mut body = response.into_body();
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > MAX_FETCH {
         return Err(FetchError::TooLarge);
     }
-    let mut fetched = outline(response.headers(), false);
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| FetchError::Broken(host.to_owned()))?;
+    while let Some(frame) = body.frame().await {
+        // Trailers are nothing that is asked for here.
+        let Ok(chunk) = frame.map_err(|_| FetchError::Broken(host.to_owned()))?.into_data() else { continue };
         if fetched.body.len() + chunk.len() > MAX_FETCH {
             return Err(FetchError::TooLarge);
         }
@@ -417,9 +440,9 @@ const NOBODY: [io::ErrorKind; 4] = [
     io::ErrorKind::TimedOut,
 ];
 
-fn refusal(error: &reqwest::Error, host: &str) -> FetchError {
+fn refusal(error: &legacy::Error, secure: bool, host: &str) -> FetchError {
     let mut cause = std::error::Error::source(error);
-    let mut reached = error.url().is_some_and(|url| url.scheme() == "https");
+    let mut reached = secure;
     while let Some(inner) = cause {
         match inner.downcast_ref::<NoAddress>() {
             Some(NoAddress::Private) => return FetchError::PrivateAddress(host.to_owned()),

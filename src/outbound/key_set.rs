@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
+use quick_cache::sync::Cache;
 use serde_json::{Value, json};
 
 use super::fetch::{FetchError, Fetched, Fetcher, Validators};

@@ -18,6 +18,7 @@ pub mod stdio;
 pub mod syslog;
 #[cfg(test)]
 mod test_server;
+mod tls;
 pub mod upstream;
 pub mod upstream_mcp;
 pub mod upstream_tls;

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::Request;
+use hyper::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 
-use super::fetch::{FetchError, Fetcher, host_of, read};
+use super::fetch::{FetchError, Fetcher, host_of, read, sensitive};
 
 /// What is sent.
 #[derive(Clone, Debug)]
@@ -54,20 +54,14 @@ impl Fetcher {
     pub async fn post(&self, post: Post) -> Result<Reply, FetchError> {
         let url = self.check(&post.url)?;
         let host = host_of(&url);
-        let mut request = self
-            .client
-            .request(Method::POST, url)
+        let mut request = Request::post(url.as_str())
             .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, post.content_type)
-            .body(post.body);
+            .header(CONTENT_TYPE, post.content_type);
         for (name, value) in post.headers {
-            let mut value = HeaderValue::try_from(value)
-                .map_err(|_| FetchError::Url("goes with a header that cannot be sent"))?;
-            value.set_sensitive(true);
-            request = request.header(HeaderName::from_static(name), value);
+            request = request.header(name, sensitive(value)?);
         }
         self.within(&host, async {
-            let response = self.send(request, &host).await?;
+            let response = self.send(request, post.body.into(), &host).await?;
             let status = response.status().as_u16();
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::dns;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use tower_service::Service;
 
@@ -88,13 +87,6 @@ impl VettedResolver {
                 .collect();
             if vetted.is_empty() { Err(NoAddress::Private) } else { Ok(vetted.into_iter()) }
         }
-    }
-}
-
-impl Resolve for VettedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let vetted = self.vetted(name.as_str());
-        Box::pin(async move { Ok(Box::new(vetted.await?) as Addrs) })
     }
 }
 

@@ -14,19 +14,19 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use url::{Host, Url};
 
 use super::address::reach;
+use super::fetch::WHO;
 pub use super::line::Body;
 use super::line::{Hold, Lines};
 use super::resolver::{SystemLookUp, VettedResolver};
+use super::tls::for_everybody;
 use super::upstream_tls::objection;
 use crate::types::policy::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_IDLE_CONNECTIONS};
 use crate::types::secret::Secret;
 
-/// Who is asking.
-const WHO: &str = concat!("postern/", env!("CARGO_PKG_VERSION"));
 /// A silent connection is asked after this time whether it is still there, and given up when it does not answer.
 const PROBE_AFTER: Duration = Duration::from_secs(15);
 /// How long an idle connection is kept.
@@ -130,22 +130,11 @@ enum Of {
 thread_local! {
     /// The client of a thread that serves. What a connection brings is then read by the thread that waits for it; another
     /// one would have to be woken for every answer.
-    static OWN: Option<Connections> = default_tls().ok().map(|tls| client_with(tls, false));
-}
-
-/// TLS as it is for everybody.
-fn default_tls() -> Result<ClientConfig, rustls::Error> {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(tls)
+    static OWN: Connections = client_with(for_everybody(), false);
 }
 
 /// A client with this TLS that is everything that one must be here.
-pub(super) fn client_with(tls: ClientConfig, https_only: bool) -> Connections {
+pub(super) fn client_with(tls: Arc<ClientConfig>, https_only: bool) -> Connections {
     let resolver = VettedResolver { source: Arc::new(SystemLookUp::default()), private_too: true };
     let mut tcp = HttpConnector::new_with_resolver(resolver);
     tcp.enforce_http(false);
@@ -167,13 +156,8 @@ pub(super) fn client_with(tls: ClientConfig, https_only: bool) -> Connections {
 }
 
 impl Default for Upstreams {
-    #[expect(
-        clippy::expect_used,
-        reason = "without its TLS set-up the program is broken at the start, not later"
-    )]
     fn default() -> Self {
-        let tls = default_tls().expect("the TLS set-up of the HTTP client is complete");
-        Self(client_with(tls, false), Of::Everyone)
+        Self(client_with(for_everybody(), false), Of::Everyone)
     }
 }
 
@@ -238,8 +222,7 @@ impl Upstreams {
         if let Some(UpstreamCredential { header, value }) = credential {
             headers.insert(header, value);
         }
-        let own = if self.1 == Of::Everyone { OWN.with(Clone::clone) } else { None };
-        let client = own.unwrap_or_else(|| self.0.clone());
+        let client = if self.1 == Of::Everyone { OWN.with(Clone::clone) } else { self.0.clone() };
         let mut request = Request::new(Full::new(forward.body));
         *request.method_mut() = method;
         *request.uri_mut() = Uri::try_from(url.as_str()).map_err(|_| NoAnswer::Unsendable)?;

@@ -91,7 +91,7 @@ impl OwnClients {
     /// # Errors
     /// [`BadMaterial`].
     pub fn make(&self, material: &TlsMaterial) -> Result<Upstreams, BadMaterial> {
-        let client = client_with(material.config()?, true);
+        let client = client_with(Arc::new(material.config()?), true);
         let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
         all.insert(std::thread::current().id(), client.clone());
         Ok(Upstreams::exactly(client))

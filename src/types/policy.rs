@@ -89,7 +89,7 @@ fixed! {
     /// Most such lines that are kept for when it dies.
     STDIO_COMPLAINTS: usize = 8;
     /// People of whom a node remembers what they are at a server, where rules about calls ask for it.
-    STANDINGS: u64 = 10_000;
+    STANDINGS: usize = 10_000;
     /// Failures in a row after which a server behind the gateway is left alone for [`UPSTREAM_REST`].
     UPSTREAM_FAILURES: usize = 5;
     /// Time for which a server behind the gateway that fails is left alone.
@@ -187,7 +187,7 @@ fixed! {
     /// Longest token that an authorization server may give for a server behind the gateway, in bytes.
     MAX_UPSTREAM_TOKEN: usize = 16 * 1024;
     /// Tokens for servers behind the gateway that a node keeps open.
-    UPSTREAM_TOKENS: u64 = 10_000;
+    UPSTREAM_TOKENS: usize = 10_000;
     /// Time before its end from which such a token is renewed.
     UPSTREAM_TOKEN_MARGIN: Duration = Duration::from_secs(30);
     /// Time one node has for renewing it; afterwards another may.
@@ -225,7 +225,7 @@ fixed! {
     /// Time the discovery document of an identity provider is kept.
     PROVIDER_METADATA_FRESH: Duration = Duration::from_secs(3_600);
     /// Discovery documents of identity providers that are kept.
-    PROVIDERS_KEPT: u64 = 64;
+    PROVIDERS_KEPT: usize = 64;
     /// Oldest ID token that is taken.
     MAX_ID_TOKEN_AGE: Duration = Duration::from_secs(600);
     /// Groups of an ID token that are read.
@@ -253,7 +253,7 @@ fixed! {
     /// A repeat of a refresh token this soon after its first use is put down to concurrency, later to a lost answer.
     CONCURRENT_REPEAT: Duration = Duration::from_secs(5);
     /// Machines whose client and approval are kept in memory, so that their next token is one read less.
-    MACHINES: u64 = 1_024;
+    MACHINES: usize = 1_024;
     /// For how long; the use of an approval is noted as often.
     MACHINE_MEMORY: Duration = Duration::from_secs(60);
     /// Time after a change of a client before it is kept so: another change is told from it by its moment.
@@ -377,7 +377,7 @@ fixed! {
     /// Name lookups that run at once. The system's resolver blocks a thread for as long as its servers are silent.
     LOOKUPS_AT_ONCE: usize = 16;
     /// Key sets that are kept.
-    KEY_SETS_KEPT: u64 = 1_024;
+    KEY_SETS_KEPT: usize = 1_024;
     /// Longest time a key set counts as fresh: a key that its owner takes back must not verify for a day.
     KEY_SET_MAX_FRESH: Duration = Duration::from_secs(3_600);
     /// A set that cannot be fetched anew serves at most this long after it was last seen.
@@ -499,9 +499,9 @@ fixed! {
     /// Longest datagram of syslog, in bytes; what is longer is cut.
     MAX_SYSLOG_DATAGRAM: usize = 8 * 1024;
     /// Signed status lists that a node keeps.
-    STATUS_LISTS: u64 = 64;
+    STATUS_LISTS: usize = 64;
     /// Access tokens whose signature a node knows to fit, by digest.
-    VERIFIED_TOKENS: u64 = 20_000;
+    VERIFIED_TOKENS: usize = 20_000;
     /// How often mail that waits is looked for.
     MAIL_INTERVAL: Duration = Duration::from_secs(2);
     /// Mails that a node takes on at once.
