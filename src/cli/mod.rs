@@ -46,7 +46,7 @@ use crate::types::time::SystemClock;
 /// Runs the command of this process and returns its exit code: 0 done, 1 it could not, 2 bad usage or configuration.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parsed() {
         Ok(cli) => cli,
         Err(error) => {
             if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
@@ -71,6 +71,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads the command line on a thread of its own, with which the memory goes that a few hundred options take: a server would
+/// keep it for as long as it runs.
+fn parsed() -> Result<Cli, clap::Error> {
+    std::thread::spawn(Cli::try_parse).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Commands that run for long print for themselves and return nothing.
 async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
     let papers = match &cli.command {
@@ -91,42 +97,61 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
     quieten(&mut config, &cli.command);
     crate::telemetry::start(&config.log).map_err(CliError::Usage)?;
     database::wanted(&config, &cli.command)?;
+    // Boxed, each for itself: as one, the futures of all commands would be held in memory by the one that serves.
     let said = match cli.command {
         Command::Serve => {
-            serve::serve(&config, cli.json).await?;
+            Box::pin(serve::serve(&config, cli.json)).await?;
             return Ok(None);
         }
         #[cfg(feature = "demo")]
         Command::Quickstart { demo_listen } => {
-            serve::quickstart(config, demo_listen, cli.json).await?;
+            Box::pin(serve::quickstart(config, demo_listen, cli.json)).await?;
             return Ok(None);
         }
         Command::CheckConfig => operations::check_config(&config)?,
         Command::Migrate => operations::migrate(&config)?,
-        Command::Health { url } => health::check(&config, url.as_deref()).await?,
-        Command::Backup { path } => operations::backup(&config, path).await?,
-        Command::User(command) => people::run(&open(&config).await?, command).await?,
-        Command::Idp(command) => idp::run(&open(&config).await?, command).await?,
-        Command::Resource(command) => resources::run(&open(&config).await?, command).await?,
-        Command::Upstream(command) => gateway::upstream(&open(&config).await?, command).await?,
-        Command::Policy(command) => policy::policy(&open(&config).await?, command).await?,
-        Command::Approval(command) => policy::approval(&open(&config).await?, command).await?,
-        Command::Tool(command) => gateway::tool(&open(&config).await?, command).await?,
-        Command::Import(args) => import::run(&open(&config).await?, args).await?,
-        Command::Role(command) => roles::run(&open(&config).await?, command).await?,
-        Command::Client(command) => clients::run(&open(&config).await?, command).await?,
-        Command::InitialAccessToken(command) => tokens::run(&open(&config).await?, command).await?,
-        Command::Grant(command) => grants::run(&open(&config).await?, command).await?,
-        Command::Cut(args) => cuts::run(&open(&config).await?, args).await?,
-        Command::Alert(command) => alerts::run(&open(&config).await?, command).await?,
-        Command::Detector(command) => alerts::detectors(&open(&config).await?, command).await?,
-        Command::Webhook(command) => endpoints::webhook(&open(&config).await?, command).await?,
-        Command::Receiver(command) => endpoints::receiver(&open(&config).await?, command).await?,
-        Command::Inactivity(command) => inactivity::run(&open(&config).await?, command).await?,
-        Command::Key(command) => keys::run(&open(&config).await?, command).await?,
-        Command::Audit(command) => return audit::run(&open(&config).await?, command, cli.json).await,
-        // Answered above, before there is a configuration.
-        Command::Completions { .. } | Command::Man { .. } | Command::Docs { .. } => return Ok(None),
+        Command::Health { url } => Box::pin(health::check(&config, url.as_deref())).await?,
+        Command::Backup { path } => Box::pin(operations::backup(&config, path)).await?,
+        command => return Box::pin(on_database(&config, command, cli.json)).await,
+    };
+    Ok(Some(said))
+}
+
+/// What is done with the database that a server may run on.
+async fn on_database(config: &Config, command: Command, json: bool) -> Result<Option<Said>, CliError> {
+    let core = Box::new(open(config).await?);
+    let said = match command {
+        Command::User(command) => people::run(&core, command).await?,
+        Command::Idp(command) => idp::run(&core, command).await?,
+        Command::Resource(command) => resources::run(&core, command).await?,
+        Command::Upstream(command) => gateway::upstream(&core, command).await?,
+        Command::Policy(command) => policy::policy(&core, command).await?,
+        Command::Approval(command) => policy::approval(&core, command).await?,
+        Command::Tool(command) => gateway::tool(&core, command).await?,
+        Command::Import(args) => import::run(&core, args).await?,
+        Command::Role(command) => roles::run(&core, command).await?,
+        Command::Client(command) => clients::run(&core, command).await?,
+        Command::InitialAccessToken(command) => tokens::run(&core, command).await?,
+        Command::Grant(command) => grants::run(&core, command).await?,
+        Command::Cut(args) => cuts::run(&core, args).await?,
+        Command::Alert(command) => alerts::run(&core, command).await?,
+        Command::Detector(command) => alerts::detectors(&core, command).await?,
+        Command::Webhook(command) => endpoints::webhook(&core, command).await?,
+        Command::Receiver(command) => endpoints::receiver(&core, command).await?,
+        Command::Inactivity(command) => inactivity::run(&core, command).await?,
+        Command::Key(command) => keys::run(&core, command).await?,
+        Command::Audit(command) => return audit::run(&core, command, json).await,
+        // What needs no database of ours is answered before.
+        #[cfg(feature = "demo")]
+        Command::Quickstart { .. } => return Ok(None),
+        Command::Serve
+        | Command::CheckConfig
+        | Command::Migrate
+        | Command::Health { .. }
+        | Command::Backup { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Docs { .. } => return Ok(None),
     };
     Ok(Some(said))
 }

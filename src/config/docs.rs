@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::KEYS;
-use crate::types::policy::fixed_numbers;
+use crate::types::policy::FIXED;
 
 /// The whole document.
 #[must_use]
@@ -20,8 +20,8 @@ pub fn markdown() -> String {
         let _ = writeln!(out, "| `{}` | `{}` | {default} | {meaning} |", key.name, key.variable());
     }
     out.push_str(NUMBERS);
-    for (name, value, meaning) in fixed_numbers() {
-        let _ = writeln!(out, "| `{name}` | {value} | {} |", sentence(meaning));
+    for (name, value, meaning) in FIXED {
+        let _ = writeln!(out, "| `{name}` | {value:?} | {} |", sentence(meaning));
     }
     out
 }

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::crypto::seal::MasterKey;
 use crate::types::issuer::Issuer;
-use crate::types::policy::{RegistrationMode, fixed_numbers};
+use crate::types::policy::{FIXED, RegistrationMode};
 use crate::types::random::{SeededRng, SystemRng};
 
 fn folder() -> TempDir {
@@ -379,8 +379,8 @@ fn the_document_lists_every_key_and_number() {
     for key in keys::KEYS {
         assert!(text.contains(&format!("| `{}` | `{}` |", key.name, key.variable())), "{}", key.name);
     }
-    for (name, value, _) in fixed_numbers() {
-        assert!(text.contains(&format!("| `{name}` | {value} |")), "{name}");
+    for (name, value, _) in FIXED {
+        assert!(text.contains(&format!("| `{name}` | {value:?} |")), "{name}");
     }
     assert!(
         text.lines().all(|line| !line.starts_with('|') || line.matches(" | ").count() <= 3),

@@ -1,9 +1,11 @@
 //! The store's two verbs, `read` and `write`, the same on both databases.
 
+use std::any::Any;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use diesel::r2d2::{ManageConnection, Pool, PooledConnection};
+use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::audit_chain;
@@ -11,10 +13,13 @@ use super::dialect::{AnyConnection, open_postgres, open_sqlite};
 use super::error::StoreError;
 use super::generations::{self, Topic};
 use super::migrate;
-use super::writer::{Job, Load, Writer};
+use super::writer::{Load, Pending, Writer};
 use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::AuditKey;
 use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, READ_CONNECTIONS};
+
+/// How many connections to PostgreSQL are opened at the same time.
+const OPENERS: usize = 3;
 
 /// Which database, decided by the URL's scheme and nothing else: a mistyped PostgreSQL URL must not become a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -82,11 +87,27 @@ impl<'a> Tx<'a> {
     }
 }
 
+/// A value of whatever type a transaction returns. There are hundreds of transactions: what runs them is compiled once, and not
+/// once for each of them.
+pub(super) type Value = Box<dyn Any + Send>;
+/// A transaction that reads.
+type Reading = Box<dyn FnOnce(&mut Tx<'_>) -> Result<Value, StoreError> + Send>;
+/// A transaction that writes.
+pub(super) type Writing = Box<dyn Fn(&mut Tx<'_>) -> Result<Value, StoreError> + Send>;
+/// Something that is done on a thread that may wait.
+type Work = Box<dyn FnOnce(Pool<Opener>) -> Result<Value, StoreError> + Send>;
+
+/// A value as what it was.
+fn typed<T: 'static>(value: Value) -> Result<T, StoreError> {
+    let value = value.downcast().map_err(|_| StoreError::Database("a value of another type".to_owned()))?;
+    Ok(*value)
+}
+
 /// Runs `f`, then moves the counters that it wants moved; returns with its value the audit records to be chained.
-fn settled<T>(
+pub(super) fn settled(
     connection: &mut AnyConnection,
-    f: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<(T, Vec<AuditEvent>), StoreError> {
+    f: &Writing,
+) -> Result<(Value, Vec<AuditEvent>), StoreError> {
     let mut tx = Tx::new(connection);
     let value = f(&mut tx)?;
     tx.settle()?;
@@ -127,15 +148,16 @@ impl Store {
             DatabaseUrl::Postgres(url) => open_postgres(url)?,
         };
         let ran = migrate::run(&mut first)?;
-        let key = prepared(&mut first, &prepare)?;
+        let key = prepared(&mut first, prepare)?;
         let (size, idle, writer) = match url {
-            DatabaseUrl::Sqlite(_) => {
-                (READ_CONNECTIONS, READ_CONNECTIONS, Some(Writer::start(first, key.clone())?))
-            }
+            DatabaseUrl::Sqlite(_) => (READ_CONNECTIONS, 1, Some(Writer::start(first, key.clone())?)),
             DatabaseUrl::Postgres(_) => (POSTGRES_CONNECTIONS, 1, None),
         };
+        // Whoever opens connections keeps memory for it; a file is opened at once.
+        let openers = if writer.is_some() { 1 } else { OPENERS };
         let readers = Pool::builder()
             .max_size(size)
+            .thread_pool(Arc::new(ScheduledThreadPool::builder().num_threads(openers).build()))
             .min_idle(Some(idle))
             .connection_timeout(POOL_WAIT)
             .test_on_check_out(false)
@@ -166,11 +188,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
-        self.blocking(move |pool| {
-            let mut connection = begun(&pool, AnyConnection::begin_read)?;
-            ended(&mut connection, f)
-        })
-        .await
+        typed(self.read_value(Box::new(move |tx| Ok(Box::new(f(tx)?)))).await?)
     }
 
     /// [`Store::read`] for a few rows found by their keys. On SQLite it runs where it is called: it takes less time than
@@ -183,13 +201,14 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        let f: Reading = Box::new(move |tx| Ok(Box::new(f(tx)?)));
         if self.writer.is_some()
             && let Some(mut connection) = self.readers.try_get()
         {
             connection.begin_read()?;
-            return ended(&mut connection, f);
+            return typed(ended(&mut connection, f)?);
         }
-        self.read(f).await
+        typed(self.read_value(f).await?)
     }
 
     /// Runs `f` in a transaction and returns after it is durable. `f` may be run more than once and must have no
@@ -202,25 +221,33 @@ impl Store {
         T: Send + 'static,
         F: Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
     {
+        typed(self.write_value(Box::new(move |tx| Ok(Box::new(f(tx)?)))).await?)
+    }
+
+    async fn read_value(&self, f: Reading) -> Result<Value, StoreError> {
+        let work = |pool: Pool<Opener>| ended(&mut *begun(&pool, AnyConnection::begin_read)?, f);
+        self.blocking(Box::new(work)).await
+    }
+
+    async fn write_value(&self, f: Writing) -> Result<Value, StoreError> {
         if let Some(writer) = &self.writer {
             let (reply, answer) = oneshot::channel();
-            writer.submit(Box::new(Pending { f, outcome: None, reply }))?;
+            writer.submit(Pending::new(f, reply))?;
             return answer.await.map_err(|_| StoreError::Unavailable("the writer has stopped".to_owned()))?;
         }
         let key = self.key.clone();
-        self.blocking(move |pool| {
+        let work = move |pool: Pool<Opener>| {
             let mut tries = 0;
             loop {
                 tries += 1;
                 let mut connection = begun(&pool, AnyConnection::begin_write)?;
-                let outcome = in_transaction(&mut connection, &key, &f);
-                match outcome {
+                match in_transaction(&mut connection, &key, &f) {
                     Err(StoreError::Retry(_)) if tries < 5 => {}
                     other => return other,
                 }
             }
-        })
-        .await
+        };
+        self.blocking(Box::new(work)).await
     }
 
     /// What the single writer has to do and has done; PostgreSQL has none.
@@ -234,7 +261,8 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.blocking(|pool| begun(&pool, AnyConnection::ping).map(drop)).await
+        let work = |pool: Pool<Opener>| begun(&pool, AnyConnection::ping).map(|_| Box::new(()) as Value);
+        self.blocking(Box::new(work)).await.map(drop)
     }
 
     /// Writes a consistent copy of the embedded database to `path`.
@@ -243,15 +271,16 @@ impl Store {
     /// When the file exists already, cannot be written, or the database is PostgreSQL.
     pub async fn copy_to(&self, path: PathBuf) -> Result<(), StoreError> {
         let url = self.url.clone();
-        self.blocking(move |_| {
+        let work = move |_| {
             let DatabaseUrl::Sqlite(source) = url else {
                 return Err(StoreError::Database(
                     "backup copies the embedded database; for PostgreSQL use pg_dump".to_owned(),
                 ));
             };
-            open_sqlite(&source.to_string_lossy(), false)?.copy_to(&path.to_string_lossy())
-        })
-        .await
+            open_sqlite(&source.to_string_lossy(), false)?.copy_to(&path.to_string_lossy())?;
+            Ok(Box::new(()) as Value)
+        };
+        self.blocking(Box::new(work)).await.map(drop)
     }
 
     /// Rewrites the embedded database's file so that nothing of what was deleted is left in it, nor in its write-ahead log.
@@ -261,18 +290,16 @@ impl Store {
     /// When somebody reads or writes it all the time.
     pub async fn compact(&self) -> Result<(), StoreError> {
         let url = self.url.clone();
-        self.blocking(move |_| match url {
-            DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false)?.compact(),
-            DatabaseUrl::Postgres(_) => Ok(()),
-        })
-        .await
+        let work = move |_| {
+            if let DatabaseUrl::Sqlite(path) = url {
+                open_sqlite(&path.to_string_lossy(), false)?.compact()?;
+            }
+            Ok(Box::new(()) as Value)
+        };
+        self.blocking(Box::new(work)).await.map(drop)
     }
 
-    async fn blocking<T, F>(&self, f: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(Pool<Opener>) -> Result<T, StoreError> + Send + 'static,
-    {
+    async fn blocking(&self, work: Work) -> Result<Value, StoreError> {
         let permits = Arc::clone(&self.permits);
         let permit = match Arc::clone(&permits).try_acquire_owned() {
             Ok(permit) => permit,
@@ -283,7 +310,7 @@ impl Store {
         };
         let pool = self.readers.clone();
         tokio::task::spawn_blocking(move || {
-            let outcome = f(pool);
+            let outcome = work(pool);
             drop(permit);
             outcome
         })
@@ -314,15 +341,17 @@ fn unavailable(error: diesel::r2d2::PoolError) -> StoreError {
 }
 
 /// Runs `prepare` in a transaction that writes no audit records.
-fn prepared<T>(
+fn prepared(
     connection: &mut AnyConnection,
-    prepare: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+    prepare: impl Fn(&mut Tx<'_>) -> Result<AuditKey, StoreError>,
+) -> Result<AuditKey, StoreError> {
     let mut tries = 0;
     loop {
         tries += 1;
         connection.begin_write()?;
-        let outcome = settled(connection, prepare).and_then(|(value, _)| connection.commit().map(|()| value));
+        let mut tx = Tx::new(connection);
+        let outcome = prepare(&mut tx).and_then(|value| tx.settle().map(|()| value));
+        let outcome = outcome.and_then(|value| connection.commit().map(|()| value));
         match outcome {
             Ok(value) => return Ok(value),
             Err(error) => {
@@ -336,10 +365,7 @@ fn prepared<T>(
 }
 
 /// Runs `f` in the transaction that was begun, and ends it.
-fn ended<T>(
-    connection: &mut AnyConnection,
-    f: impl FnOnce(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn ended(connection: &mut AnyConnection, f: Reading) -> Result<Value, StoreError> {
     match f(&mut Tx::new(connection)) {
         Ok(value) => connection.commit().map(|()| value),
         Err(error) => {
@@ -349,11 +375,7 @@ fn ended<T>(
     }
 }
 
-fn in_transaction<T>(
-    connection: &mut AnyConnection,
-    key: &AuditKey,
-    f: &impl Fn(&mut Tx<'_>) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+fn in_transaction(connection: &mut AnyConnection, key: &AuditKey, f: &Writing) -> Result<Value, StoreError> {
     let chained = settled(connection, f).and_then(|(value, records)| {
         audit_chain::append(connection, key, &records)?;
         Ok(value)
@@ -370,33 +392,6 @@ fn in_transaction<T>(
             connection.rollback();
             Err(error)
         }
-    }
-}
-
-struct Pending<T, F> {
-    f: F,
-    outcome: Option<Result<T, StoreError>>,
-    reply: oneshot::Sender<Result<T, StoreError>>,
-}
-
-impl<T: Send, F: Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send> Job for Pending<T, F> {
-    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
-        let outcome = settled(connection, &self.f).map(|(value, mut own)| {
-            records.append(&mut own);
-            value
-        });
-        let fine = outcome.is_ok();
-        self.outcome = Some(outcome);
-        fine
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>) {
-        let outcome = match (committed, self.outcome) {
-            (Err(error), _) => Err(error),
-            (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(StoreError::Database("a write was abandoned".to_owned())),
-        };
-        let _ = self.reply.send(outcome);
     }
 }
 

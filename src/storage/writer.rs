@@ -9,19 +9,49 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use tokio::sync::oneshot;
+
 use super::audit_chain;
 use super::dialect::AnyConnection;
 use super::error::StoreError;
+use super::store::{Value, Writing, settled};
 use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::AuditKey;
 use crate::types::policy::{WRITE_BATCH, WRITE_CROWD, WRITE_LINGER, WRITE_LINGERS, WRITE_QUEUE};
 
 /// A write that can be run, run again, and answered.
-pub(super) trait Job: Send {
+pub(super) struct Pending {
+    f: Writing,
+    outcome: Option<Result<Value, StoreError>>,
+    reply: oneshot::Sender<Result<Value, StoreError>>,
+}
+
+impl Pending {
+    /// Of what is to be done, and who waits for it.
+    pub(super) const fn new(f: Writing, reply: oneshot::Sender<Result<Value, StoreError>>) -> Self {
+        Self { f, outcome: None, reply }
+    }
+
     /// Runs it and hands over its audit records; `false` when it erred and must be undone.
-    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool;
+    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
+        let outcome = settled(connection, &self.f).map(|(value, mut own)| {
+            records.append(&mut own);
+            value
+        });
+        let fine = outcome.is_ok();
+        self.outcome = Some(outcome);
+        fine
+    }
+
     /// Tells the caller: its own result, or that the commit failed.
-    fn answer(self: Box<Self>, committed: Result<(), StoreError>);
+    fn answer(self, committed: Result<(), StoreError>) {
+        let outcome = match (committed, self.outcome) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(outcome)) => outcome,
+            (Ok(()), None) => Err(StoreError::Database("a write was abandoned".to_owned())),
+        };
+        let _ = self.reply.send(outcome);
+    }
 }
 
 /// What the writer has to do and has done, for the metrics.
@@ -38,7 +68,7 @@ pub struct Load {
 /// The handle by which jobs reach the writer thread.
 pub(super) struct Writer {
     load: Arc<Load>,
-    queue: Option<SyncSender<Box<dyn Job>>>,
+    queue: Option<SyncSender<Pending>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,7 +86,7 @@ impl Writer {
     }
 
     /// Hands in a job; [`StoreError::Busy`] when too many wait.
-    pub(super) fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+    pub(super) fn submit(&self, job: Pending) -> Result<(), StoreError> {
         match self.queue.as_ref().map(|queue| queue.try_send(job)) {
             Some(Ok(())) => {
                 self.load.waiting.fetch_add(1, Ordering::Relaxed);
@@ -87,7 +117,7 @@ impl Drop for Writer {
     }
 }
 
-fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Box<dyn Job>>, load: &Load) {
+fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Pending>, load: &Load) {
     let mut batch = Vec::with_capacity(WRITE_BATCH);
     let mut before = 1;
     while let Ok(first) = jobs.recv() {
@@ -111,7 +141,7 @@ fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Box<dyn J
     }
 }
 
-fn commit_together(connection: &mut AnyConnection, key: &AuditKey, batch: &mut Vec<Box<dyn Job>>) {
+fn commit_together(connection: &mut AnyConnection, key: &AuditKey, batch: &mut Vec<Pending>) {
     if let Err(error) = connection.begin_write() {
         let text = error.to_string();
         let busy = matches!(error, StoreError::Busy);
@@ -121,7 +151,7 @@ fn commit_together(connection: &mut AnyConnection, key: &AuditKey, batch: &mut V
         return;
     }
     let mut records = Vec::new();
-    let clean = batch.iter_mut().all(|job| run_caught(job.as_mut(), connection, &mut records));
+    let clean = batch.iter_mut().all(|job| run_caught(job, connection, &mut records));
     if clean {
         // The chain's end is read and written once for all of them.
         let committed = audit_chain::append(connection, key, &records).and_then(|()| connection.commit());
@@ -146,6 +176,6 @@ fn commit_together(connection: &mut AnyConnection, key: &AuditKey, batch: &mut V
     }
 }
 
-fn run_caught(job: &mut dyn Job, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
+fn run_caught(job: &mut Pending, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
     catch_unwind(AssertUnwindSafe(|| job.run(connection, records))).unwrap_or(false)
 }

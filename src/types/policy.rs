@@ -3,6 +3,7 @@
 
 mod operator;
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 pub use operator::{ASSERTION_ALGS, Policy, RegistrationMode};
@@ -12,10 +13,8 @@ macro_rules! fixed {
         $($(#[doc = $doc])+ pub const $name: $type = $value;)*
 
         /// Name, value and meaning of every fixed number, for the documentation.
-        #[must_use]
-        pub fn fixed_numbers() -> Vec<(&'static str, String, &'static str)> {
-            vec![$((stringify!($name), format!("{:?}", $value), concat!($($doc),+).trim()),)*]
-        }
+        pub static FIXED: &[(&str, &(dyn Debug + Sync), &str)] =
+            &[$((stringify!($name), &$name, concat!($($doc),+)),)*];
     };
 }
 
