@@ -90,19 +90,17 @@ impl MasterKey {
 
     /// Decrypts what [`MasterKey::seal`] made; `None` when key, purpose or id differ, or a bit has changed.
     pub fn open(&self, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
-        let (version, rest) = sealed.split_first()?;
-        if *version != VERSION {
-            return None;
-        }
-        self.open_unversioned(purpose, id, rest)
+        self.open_unversioned(purpose, id, unversioned(sealed)?)
+    }
+
+    /// [`MasterKey::open`] with a key that opens one thing and is gone: nothing that is derived from it is kept.
+    pub fn open_once(self, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        decrypted(&self.cipher(purpose), purpose, id, unversioned(sealed)?)
     }
 
     /// [`MasterKey::open`] for what follows the version.
     pub(super) fn open_unversioned(&self, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
-        let (nonce, text) = sealed.split_at_checked(NONCE)?;
-        let aad = associated_data(purpose, id);
-        let payload = Payload { msg: text, aad: &aad };
-        self.derived(purpose).cipher.decrypt(XNonce::from_slice(nonce), payload).ok().map(Secret::new)
+        decrypted(&self.derived(purpose).cipher, purpose, id, sealed)
     }
 
     /// A 32-byte key of its own for `purpose`.
@@ -137,16 +135,20 @@ impl MasterKey {
         }
         // 64 bytes, the block of SHA-256, is the length for which HMAC takes a key as it is.
         let mac_key = Zeroizing::new(self.expand::<64>("mac", purpose));
-        let seal_key = Zeroizing::new(self.expand::<32>("seal", purpose));
         let made = Arc::new(Derived {
             mac: <Hmac<Sha256> as hmac::digest::KeyInit>::new(mac_key.as_slice().into()),
-            cipher: XChaCha20Poly1305::new(seal_key.as_slice().into()),
+            cipher: self.cipher(purpose),
         });
         let mut kept = self.derived.write().unwrap_or_else(PoisonError::into_inner);
         if kept.len() < KEPT_PURPOSES {
             kept.insert(purpose.to_owned(), Arc::clone(&made));
         }
         made
+    }
+
+    fn cipher(&self, purpose: &str) -> XChaCha20Poly1305 {
+        let key = Zeroizing::new(self.expand::<32>("seal", purpose));
+        XChaCha20Poly1305::new(key.as_slice().into())
     }
 
     /// HKDF-SHA256; kind and purpose together are the `info` (RFC 5869 §3.2).
@@ -164,6 +166,18 @@ impl std::fmt::Debug for MasterKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("MasterKey(…)")
     }
+}
+
+fn unversioned(sealed: &[u8]) -> Option<&[u8]> {
+    let (version, rest) = sealed.split_first()?;
+    (*version == VERSION).then_some(rest)
+}
+
+fn decrypted(cipher: &XChaCha20Poly1305, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+    let (nonce, text) = sealed.split_at_checked(NONCE)?;
+    let aad = associated_data(purpose, id);
+    let payload = Payload { msg: text, aad: &aad };
+    cipher.decrypt(XNonce::from_slice(nonce), payload).ok().map(Secret::new)
 }
 
 fn associated_data(purpose: &str, id: &str) -> Vec<u8> {
@@ -213,6 +227,10 @@ mod tests {
         let (key, rng) = (key(1), SeededRng::new(2));
         let sealed = key.seal("signing key", "k1", b"secret", &rng);
         assert_eq!(key.open("signing key", "k1", &sealed).unwrap().expose(), b"secret");
+        assert_eq!(key.again().open_once("signing key", "k1", &sealed).unwrap().expose(), b"secret");
+        for (purpose, id) in [("signing key", "k2"), ("signing ke", "yk1"), ("upstream", "k1")] {
+            assert!(key.again().open_once(purpose, id, &sealed).is_none());
+        }
         assert!(key.open("signing key", "k2", &sealed).is_none());
         assert!(key.open("signing ke", "yk1", &sealed).is_none());
         assert!(key.open("upstream", "k1", &sealed).is_none());

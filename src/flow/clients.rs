@@ -73,7 +73,7 @@ pub async fn authenticate_with<T: Send + 'static>(
     let (mut client, mut outcome) = (client.clone(), prove(core, &client, presented, now).await);
     if matches!(outcome, Err(Failure::Refused(_))) && documents::is_due(&client, now) {
         // Its document may have new keys, or another method, since it was read.
-        let current = documents::resolve(core, caller, &client.id, now).await?;
+        let current = Box::pin(documents::resolve(core, caller, &client.id, now)).await?;
         if current.metadata != client.metadata {
             outcome = prove(core, &current, presented, now).await;
             client = current;
@@ -99,7 +99,7 @@ async fn prove(core: &Core, client: &Client, presented: &Presented, now: Timesta
             let Presented::Assertion { jwt, .. } = presented else {
                 return Err(Fault::Bug("an assertion is needed and none was presented").into());
             };
-            prove_by_assertion(core, client, jwt, now).await
+            Box::pin(prove_by_assertion(core, client, jwt, now)).await
         }
     }
 }

@@ -11,18 +11,18 @@ use crate::types::policy::{RECORDS_GATHER, RECORDS_KEPT, RECORDS_TOGETHER};
 
 /// Records that wait to be written down.
 #[derive(Debug, Default)]
-pub struct Ended(Mutex<Vec<AuditEvent>>);
+pub struct Ended(Mutex<Vec<Arc<AuditEvent>>>);
 
 impl Ended {
     /// Adds one; how many wait now.
     fn put(&self, event: AuditEvent) -> usize {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(event);
+        waiting.push(Arc::new(event));
         waiting.len()
     }
 
     /// Takes up again what could not be written down, the oldest first.
-    fn put_back(&self, mut events: Vec<AuditEvent>) {
+    fn put_back(&self, mut events: Vec<Arc<AuditEvent>>) {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         events.append(&mut waiting);
         let lost = events.len().saturating_sub(RECORDS_KEPT);
@@ -33,7 +33,7 @@ impl Ended {
         *waiting = events;
     }
 
-    fn take(&self) -> Vec<AuditEvent> {
+    fn take(&self) -> Vec<Arc<AuditEvent>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -61,15 +61,14 @@ pub fn note(core: &Arc<Core>, event: AuditEvent) {
 /// # Errors
 /// A fault of the database.
 pub async fn write_down(core: &Core) -> Result<(), Fault> {
-    let events = Arc::new(core.ended.take());
+    let events = core.ended.take();
     if events.is_empty() {
         return Ok(());
     }
-    let batch = Arc::clone(&events);
+    let batch = events.clone();
     let written =
-        core.store.write(move |tx| batch.iter().try_for_each(|event| audit::append(tx, event))).await;
+        core.store.write(move |tx| batch.iter().try_for_each(|event| audit::append_shared(tx, event))).await;
     if written.is_err() {
-        let events = Arc::try_unwrap(events).unwrap_or_else(|events| events.to_vec());
         core.ended.put_back(events);
     }
     Ok(written?)

@@ -496,5 +496,6 @@ pub fn event(core: &Core, kind: AuditKind, caller: &Caller, pass: &Pass, route: 
 /// # Errors
 /// A fault; then nothing may be forwarded that had to be recorded first.
 pub async fn record(core: &Core, event: AuditEvent) -> Result<(), Fault> {
-    Ok(core.store.write(move |tx| audit::append(tx, &event)).await?)
+    let event = Arc::new(event);
+    Ok(core.store.write(move |tx| audit::append_shared(tx, &event)).await?)
 }

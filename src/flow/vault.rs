@@ -208,7 +208,7 @@ pub(super) fn disclose(
 ) -> Option<Secret<Vec<u8>>> {
     let key = core.master.open(&purpose_of_key(purpose), id, &sealed.key)?;
     let key = MasterKey::from_base64(std::str::from_utf8(key.expose()).ok()?).ok()?;
-    key.open(purpose, &format!("{id}\n{detail}"), &sealed.value)
+    key.open_once(purpose, &format!("{id}\n{detail}"), &sealed.value)
 }
 
 /// Variables as they are kept: their names, and names with values.

@@ -102,7 +102,8 @@ pub async fn serve(
         Err(Stop::Fault(fault)) => return reply::fault(&fault, &from.0),
     };
     let (core, caller) = (core.into_inner(), from.0);
-    let mut arrived = Arrived {
+    // Boxed, as what is handed on: a future is copied each time it moves, with all that it will ever hold.
+    let mut arrived = Box::new(Arrived {
         core,
         caller,
         slug,
@@ -113,7 +114,7 @@ pub async fn serve(
         version: None,
         session: None,
         line: None,
-    };
+    });
     if let Err(answer) = arrived.show(|| presented(&request)).await {
         return *answer;
     }
@@ -172,7 +173,7 @@ struct Arrived {
 }
 
 impl Arrived {
-    async fn post(mut self, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
+    async fn post(mut self: Box<Self>, request: &HttpRequest, payload: web::Payload) -> HttpResponse {
         let headers = request.headers();
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_json =
@@ -230,7 +231,7 @@ impl Arrived {
             // It reaches the server, so that it counts like everything that does.
             let _place = match gateway::place(&self.core, &self.pass, &self.route, message.tool()) {
                 Ok(place) => place,
-                Err(refused) => return self.too_many(&message.id, refused).await,
+                Err(refused) => return Box::pin(self.too_many(&message.id, refused)).await,
             };
             if let Err(answer) = self.way(Some(&message)).await {
                 return *answer;
@@ -241,7 +242,8 @@ impl Arrived {
                 return *answer;
             }
             let at = (self.route.as_ref(), &self.pass);
-            let seen = first_sight::look(&self.core, &self.caller, at, &headers, &message.meta).await;
+            let look = first_sight::look(&self.core, &self.caller, at, &headers, &message.meta);
+            let seen = Box::pin(look).await;
             if let Err(fault) = seen {
                 return reply::fault(&fault, &self.caller);
             }
@@ -260,10 +262,10 @@ impl Arrived {
             Err(answer) => return *answer,
         };
         let forward = Forward { method: "POST", headers, body, patience: UPSTREAM_PATIENCE };
-        self.forward(Some((message, judged)), forward).await
+        self.forward(Some(Box::new((message, judged))), forward).await
     }
 
-    async fn plain(mut self, request: &HttpRequest, method: &'static str) -> HttpResponse {
+    async fn plain(mut self: Box<Self>, request: &HttpRequest, method: &'static str) -> HttpResponse {
         self.line = Mark::of(request);
         let session = match self.session(request, false) {
             Ok(session) => session,
@@ -374,45 +376,50 @@ impl Arrived {
         Err(Box::new(answer::approval(&message.id, &text, &data)))
     }
 
-    async fn forward(self, message: Option<(Envelope, Judged)>, mut forward: Forward) -> HttpResponse {
-        let id = message.as_ref().map_or(Value::Null, |(message, _)| message.id.clone());
-        let tool = message.as_ref().and_then(|(message, _)| message.tool());
+    async fn forward(
+        self: Box<Self>,
+        message: Option<Box<(Envelope, Judged)>>,
+        mut forward: Forward,
+    ) -> HttpResponse {
+        let asked = message.as_deref().map(|(message, _)| message);
+        let id = asked.map_or(Value::Null, |message| message.id.clone());
+        let tool = asked.and_then(Envelope::tool);
         let place = match gateway::place(&self.core, &self.pass, &self.route, tool) {
             Ok(place) => place,
-            Err(refused) => return self.too_many(&id, refused).await,
+            Err(refused) => return Box::pin(self.too_many(&id, refused)).await,
         };
         if gateway::rests(&self.core, &self.route) {
             let text = "The server behind this gateway cannot be reached; try again soon.";
             let wait = UPSTREAM_REST.as_secs();
             return answer::later(StatusCode::SERVICE_UNAVAILABLE, &id, wait, text, "upstream_rests");
         }
-        let held = message.as_ref().and_then(|(message, judged)| Some((message, judged.held.as_ref()?)));
+        let held = message.as_deref().and_then(|(message, judged)| Some((message, judged.held.as_ref()?)));
         // Whoever has yet to connect does so before anybody is asked about the call.
         if held.is_some()
             && self.route.auth.is_some()
-            && let Err(answer) = self.opened(message.as_ref().map(|(message, _)| message)).await
+            && let Err(answer) = self.opened(asked).await
         {
             return *answer;
         }
         // Late, because a decision is used up by it.
         if let Some((message, held)) = held
-            && let Err(answer) = self.held_back(message, held).await
+            && let Err(answer) = Box::pin(self.held_back(message, held)).await
         {
             return *answer;
         }
         // Only now: what is refused never gets here.
-        let way = match self.way(message.as_ref().map(|(message, _)| message)).await {
+        let way = match self.way(asked).await {
             Ok(way) => way,
             Err(answer) => return *answer,
         };
-        let opened = match self.opened(message.as_ref().map(|(message, _)| message)).await {
+        let opened = match self.opened(asked).await {
             Ok(opened) => opened,
             Err(answer) => return *answer,
         };
         let (credential, secrets) = opened
             .map_or_else(Default::default, |Opened { credential, secrets }| (Some(credential), secrets));
         let bytes_in = forward.body.len();
-        let record = match &message {
+        let record = match message.as_deref() {
             Some((message, judged)) if CALLS.contains(&message.method.as_str()) => {
                 match self.begin(message, judged.class, bytes_in).await {
                     Ok(record) => Some(record),
@@ -424,22 +431,23 @@ impl Arrived {
         if message.is_none() {
             forward.headers.retain(|(name, _)| name != "content-type");
         }
-        let Self { core, caller, slug, route, pass, line, .. } = self;
-        let message = message.map(|(message, _)| message);
-        let mut call = Call { core, caller, slug, route, pass, message, secrets, record, place, line };
+        let Self { core, caller, slug, route, pass, line, .. } = *self;
+        let message = message.map(|asked| asked.0);
+        let mut call =
+            Box::new(Call { core, caller, slug, route, pass, message, secrets, record, place, line });
         let again = call.route.auth.is_some().then(|| forward.clone());
-        let sent = stdio::send(&call.core, &way, (&call.route, &call.pass), forward, credential);
+        let sent = Box::pin(stdio::send(&call.core, &way, (&call.route, &call.pass), forward, credential));
         let Some(mut sent) = call.while_it_counts(sent).await else { return relay::cut(&mut call) };
         call.record.iter_mut().for_each(relay::Record::answered);
         // A person's token may have been taken back there, or have had its time. Nothing was done with the message.
         if matches!(&sent, Ok(answer) if answer.status == 401)
             && let (Some(again), Some(secret)) = (again, call.secrets.first())
         {
-            match shown_anew(&call.core, &call.route, &call.pass, secret).await {
+            match Box::pin(shown_anew(&call.core, &call.route, &call.pass, secret)).await {
                 Ok(Shown::This(opened)) => {
                     call.secrets = opened.secrets;
                     let to = (call.route.as_ref(), &call.pass);
-                    let second = stdio::send(&call.core, &way, to, again, Some(opened.credential));
+                    let second = Box::pin(stdio::send(&call.core, &way, to, again, Some(opened.credential)));
                     let Some(second) = call.while_it_counts(second).await else {
                         return relay::cut(&mut call);
                     };

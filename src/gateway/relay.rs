@@ -1,6 +1,7 @@
 //! The way back: what the server answers goes on as it comes, event by event, as long as the caller still counts.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actix_web::http::StatusCode;
@@ -123,9 +124,13 @@ impl Call {
 
     /// Does something as long as this caller counts; nothing comes of it once they do not.
     pub(super) async fn while_it_counts<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        // Most of what is asked for a second time is there already.
+        if let Poll::Ready(done) = futures_util::poll!(&mut work) {
+            return Some(done);
+        }
         let mut changes = self.core.live.changes();
         let mut look = looks();
-        tokio::pin!(work);
         loop {
             tokio::select! {
                 biased;
@@ -264,7 +269,7 @@ pub(super) async fn collect(mut body: Body, most: usize) -> Option<Bytes> {
 }
 
 /// The answer to the caller. Of the server's headers, only what is made here goes on: no cookie, no challenge, no redirect.
-pub(super) async fn back(mut call: Call, answer: Streamed) -> HttpResponse {
+pub(super) async fn back(mut call: Box<Call>, answer: Streamed) -> HttpResponse {
     let status = answer.status;
     call.end("http_error", status);
     if matches!(status, 300..=399 | 401 | 403 | 407) {
@@ -317,7 +322,7 @@ pub(super) fn cut(call: &mut Call) -> HttpResponse {
     answer::bad_token(&call.core.policy.issuer, &call.slug, &call.route)
 }
 
-async fn json(mut call: Call, mut builder: HttpResponseBuilder, answer: Streamed) -> HttpResponse {
+async fn json(mut call: Box<Call>, mut builder: HttpResponseBuilder, answer: Streamed) -> HttpResponse {
     let status = answer.status;
     let Some(whole) = call.while_it_counts(collect(answer.body, MAX_UPSTREAM_MESSAGE)).await else {
         return cut(&mut call);
@@ -332,7 +337,7 @@ async fn json(mut call: Call, mut builder: HttpResponseBuilder, answer: Streamed
     builder.insert_header((CONTENT_TYPE, "application/json")).body(body)
 }
 
-async fn other(mut call: Call, mut builder: HttpResponseBuilder, answer: Streamed) -> HttpResponse {
+async fn other(mut call: Box<Call>, mut builder: HttpResponseBuilder, answer: Streamed) -> HttpResponse {
     let (status, text) =
         (answer.status, answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
     let Some(whole) = call.while_it_counts(collect(answer.body, MAX_BODY)).await else {
@@ -351,7 +356,7 @@ async fn other(mut call: Call, mut builder: HttpResponseBuilder, answer: Streame
 
 /// Events under way.
 struct Relay {
-    call: Call,
+    call: Box<Call>,
     body: Body,
     frames: Frames,
     changes: watch::Receiver<()>,
@@ -361,7 +366,7 @@ struct Relay {
     done: bool,
 }
 
-fn stream(mut call: Call, mut builder: HttpResponseBuilder, body: Body) -> HttpResponse {
+fn stream(mut call: Box<Call>, mut builder: HttpResponseBuilder, body: Body) -> HttpResponse {
     call.end("cancelled", 200);
     // Nobody asks for it any more, and it may be large.
     call.message.iter_mut().for_each(Envelope::forget_parameters);

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -33,6 +34,10 @@ const KNOWN: [&str; 16] = [
     "taskId",
     "protocolVersion",
 ];
+
+/// The same as the most lenient decoder compares them.
+static FOLDED: LazyLock<Vec<(String, &str)>> =
+    LazyLock::new(|| KNOWN.iter().map(|name| (fold(name), *name)).collect());
 
 /// Reads a message.
 ///
@@ -112,8 +117,8 @@ impl<'de> Visitor<'de> for Strict {
             if self.0 < POLICED {
                 let small = fold(&name);
                 if self.0 < 2
-                    && let Some(known) = KNOWN.iter().find(|known| fold(known) == small)
-                    && *known != name
+                    && !KNOWN.contains(&name.as_str())
+                    && let Some((_, known)) = FOLDED.iter().find(|(folded, _)| *folded == small)
                 {
                     return Err(A::Error::custom(format!("the member {name:?} could be read as {known:?}")));
                 }
@@ -132,6 +137,9 @@ impl<'de> Visitor<'de> for Strict {
 
 /// A name as the most lenient decoder compares it: without case, where two letters outside ASCII count as letters within.
 fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     name.chars()
         .map(|c| match c {
             '\u{17f}' => 's',

@@ -1,5 +1,7 @@
 //! The audit log.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 
 use super::audit_chain::{Chained, Opening};
@@ -83,10 +85,21 @@ pub static RECORDED: Tally = Tally::new();
 /// # Errors
 /// A fault of the database.
 pub fn append(tx: &mut Tx<'_>, event: &AuditEvent) -> Result<(), StoreError> {
+    append_shared(tx, &Arc::new(event.clone()))
+}
+
+/// [`append`] of a record that is there already to be shared: many of them are written together, and perhaps again.
+///
+/// # Errors
+/// A fault of the database.
+pub fn append_shared(tx: &mut Tx<'_>, event: &Arc<AuditEvent>) -> Result<(), StoreError> {
     RECORDED.count(event.kind);
-    let mut event = event.clone();
-    if let (Some(by), Some(detail)) = (event.by.take(), event.detail.as_object_mut()) {
-        detail.entry("by").or_insert_with(|| by.into());
+    let mut event = Arc::clone(event);
+    if event.by.is_some() {
+        let own = Arc::make_mut(&mut event);
+        if let (Some(by), Some(detail)) = (own.by.take(), own.detail.as_object_mut()) {
+            detail.entry("by").or_insert_with(|| by.into());
+        }
     }
     tx.record(event);
     Ok(())

@@ -1,5 +1,7 @@
 //! Appending to the hash chain of the audit log, walking it, and trimming its beginning.
 
+use std::sync::Arc;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
@@ -76,7 +78,7 @@ prepared_update! {
 pub(super) fn append(
     connection: &mut AnyConnection,
     key: &AuditKey,
-    events: &[AuditEvent],
+    events: &[Arc<AuditEvent>],
 ) -> Result<(), StoreError> {
     if events.is_empty() {
         return Ok(());

@@ -54,7 +54,7 @@ impl DatabaseUrl {
 pub struct Tx<'a> {
     connection: &'a mut AnyConnection,
     changed: Vec<Topic>,
-    records: Vec<AuditEvent>,
+    records: Vec<Arc<AuditEvent>>,
 }
 
 impl<'a> Tx<'a> {
@@ -75,7 +75,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Takes an audit record in, to be chained when the transaction ends.
-    pub(super) fn record(&mut self, event: AuditEvent) {
+    pub(super) fn record(&mut self, event: Arc<AuditEvent>) {
         self.records.push(event);
     }
 
@@ -107,7 +107,7 @@ fn typed<T: 'static>(value: Value) -> Result<T, StoreError> {
 pub(super) fn settled(
     connection: &mut AnyConnection,
     f: &Writing,
-) -> Result<(Value, Vec<AuditEvent>), StoreError> {
+) -> Result<(Value, Vec<Arc<AuditEvent>>), StoreError> {
     let mut tx = Tx::new(connection);
     let value = f(&mut tx)?;
     tx.settle()?;

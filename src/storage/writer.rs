@@ -33,7 +33,7 @@ impl Pending {
     }
 
     /// Runs it and hands over its audit records; `false` when it erred and must be undone.
-    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
+    fn run(&mut self, connection: &mut AnyConnection, records: &mut Vec<Arc<AuditEvent>>) -> bool {
         let outcome = settled(connection, &self.f).map(|(value, mut own)| {
             records.append(&mut own);
             value
@@ -176,6 +176,6 @@ fn commit_together(connection: &mut AnyConnection, key: &AuditKey, batch: &mut V
     }
 }
 
-fn run_caught(job: &mut Pending, connection: &mut AnyConnection, records: &mut Vec<AuditEvent>) -> bool {
+fn run_caught(job: &mut Pending, connection: &mut AnyConnection, records: &mut Vec<Arc<AuditEvent>>) -> bool {
     catch_unwind(AssertUnwindSafe(|| job.run(connection, records))).unwrap_or(false)
 }
