@@ -19,6 +19,7 @@ use crate::flow::{keys, register::RegistrationLimiter, roots};
 use crate::outbound::authorization_server::AuthorizationServers;
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
+use crate::outbound::flight::Flights;
 use crate::outbound::key_set::KeySets;
 use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
@@ -109,6 +110,7 @@ pub async fn compose(parts: Parts) -> Result<Core, Fault> {
         providers: Providers::new(policy.allow_private_networks),
         authorization_servers: AuthorizationServers::new(policy.allow_private_networks),
         upstream_tokens: Cache::new(UPSTREAM_TOKENS),
+        vouched: Flights::default(),
         standings: Cache::new(STANDINGS),
         outgoing,
         syslog: Syslog::new(policy.outgoing_private, OUTGOING_TIMEOUT),

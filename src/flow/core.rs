@@ -14,7 +14,7 @@ use super::status_list::StatusList;
 use super::stdio::Stdio;
 use super::stream::OutgoingState;
 use super::traffic::Traffic;
-use super::upstream_tokens::Known;
+use super::upstream_tokens::{Known, Vouched};
 use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
 use crate::crypto::keyring::TokenError;
 use crate::crypto::passkey::Passkeys;
@@ -23,6 +23,7 @@ use crate::crypto::roots::Roots;
 use crate::outbound::authorization_server::AuthorizationServers;
 use crate::outbound::document::Documents;
 use crate::outbound::fetch::Fetcher;
+use crate::outbound::flight::Flights;
 use crate::outbound::key_set::KeySets;
 use crate::outbound::mail::Mailer;
 use crate::outbound::provider::Providers;
@@ -67,6 +68,8 @@ pub struct Core {
     pub authorization_servers: AuthorizationServers,
     /// Tokens of people's own for those servers, as this node knows them.
     pub upstream_tokens: Cache<(ResourceId, UserId), Arc<Known>>,
+    /// Tokens that are being asked for in a person's name, by server, person and way.
+    pub vouched: Flights<Vouched>,
     /// What people are at servers whose rules ask for it, with the state of groups, roles and servers that it is of.
     pub standings: Cache<(ResourceId, UserId), (i64, Arc<Standing>)>,
     /// Machines as they were when they last got a token, see [`super::client_credentials`].

@@ -6,13 +6,15 @@ use serde_json::Value;
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use crate::account::login::network_of;
+use crate::crypto::assertion::check_key_set;
+use crate::oauth::client_metadata::MetadataError;
 use crate::oauth::register::{
     self, InitialAccess, Registration, RegistrationError, SecretPlan, Shown, may_register,
 };
 use crate::storage::grants::GrantFilter;
 use crate::storage::{audit, clients, families, grants, registration_tokens};
 use crate::types::audit::AuditKind;
-use crate::types::client::{Client, ClientId, ClientKind};
+use crate::types::client::{AuthMethod, Client, ClientId, ClientKind, ClientMetadata};
 use crate::types::policy::{REGISTRATION_BURST, REGISTRATIONS_A_MINUTE, RegistrationMode};
 use crate::types::token::{Token, TokenKind};
 
@@ -81,6 +83,7 @@ pub async fn register(
         return Err(Refused::TooMany);
     }
     let registration = register::register(body, &core.policy)?;
+    can_authenticate(&registration.metadata)?;
     let access = Token::generate(TokenKind::RegistrationAccess, core.rng.as_ref());
     let secret = (registration.secret == SecretPlan::Issue)
         .then(|| Token::generate(TokenKind::ClientSecret, core.rng.as_ref()));
@@ -129,6 +132,16 @@ pub async fn register(
     Ok(register::response(&client, shown, &registration.notes, &core.policy))
 }
 
+/// Keys by which a client means to authenticate and cannot are refused when they come, not when it first tries.
+fn can_authenticate(metadata: &ClientMetadata) -> Result<(), RegistrationError> {
+    match &metadata.jwks {
+        Some(keys) if metadata.token_endpoint_auth_method == Some(AuthMethod::PrivateKeyJwt) => {
+            check_key_set(keys).map_err(|why| MetadataError::Metadata(format!("jwks: {why}")).into())
+        }
+        _ => Ok(()),
+    }
+}
+
 const fn not_yours() -> RegistrationError {
     RegistrationError::InvalidToken("the registration access token is not this client's")
 }
@@ -170,6 +183,7 @@ pub async fn update(
     let now = core.now();
     let (client, token) = managed(core, id, bearer).await?;
     let Registration { metadata, secret: plan, notes } = register::update(&client, body, &core.policy)?;
+    can_authenticate(&metadata)?;
     let secret =
         (plan == SecretPlan::Issue).then(|| Token::generate(TokenKind::ClientSecret, core.rng.as_ref()));
     let digest = match plan {

@@ -109,8 +109,11 @@ async fn token(
         return Ok(this(&known.token));
     }
     let had = match auth.kind {
-        AuthKind::OAuth => connected(core, auth, person, refused).await?,
-        AuthKind::Exchange | AuthKind::IdJag => vouched(core, auth, person).await?,
+        AuthKind::OAuth => Box::pin(connected(core, auth, person, refused)).await?,
+        AuthKind::Exchange | AuthKind::IdJag => {
+            let of = format!("{} {person} {}", auth.resource_id, auth.created_at.micros());
+            Box::pin(core.vouched.join(&of, || vouched_or_not(core, auth, person))).await.0
+        }
     };
     Ok(match had {
         Had::Token(token, until) => {
@@ -145,6 +148,11 @@ fn this(token: &Secret<String>) -> Shown {
     }
 }
 
+/// What came of asking for a token in a person's name. Many calls may wait for it, of which one asks.
+#[derive(Clone)]
+pub struct Vouched(Had);
+
+#[derive(Clone)]
 enum Had {
     Token(Secret<String>, Option<Timestamp>),
     /// The person has to allow it, or to allow it anew.
@@ -331,6 +339,15 @@ async fn end(core: &Core, connection: &Connection, why: &'static str) -> Result<
         .await?;
     live::refresh(core).await?;
     Ok(Had::Nothing)
+}
+
+/// The same where nobody can be told more than that nothing came: those who wait did not ask.
+async fn vouched_or_not(core: &Core, auth: &UpstreamAuth, person: UserId) -> Vouched {
+    let had = vouched(core, auth, person).await;
+    Vouched(had.unwrap_or_else(|fault| {
+        tracing::error!(issuer = auth.settings.issuer, %fault, "no token could be asked for in a person's name");
+        Had::NoHelp
+    }))
 }
 
 /// A token for which this issuer vouches: no browser, no refresh token, nothing that is kept.

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 type Running<T> = HashMap<String, Arc<OnceCell<T>>>;
 
 /// Errands under way. Nothing is remembered once it is done.
-pub(super) struct Flights<T> {
+pub struct Flights<T> {
     running: Mutex<Running<T>>,
 }
 
@@ -21,7 +21,7 @@ impl<T> Default for Flights<T> {
 impl<T: Clone> Flights<T> {
     /// Runs `errand`, or waits for the one that runs already. When whoever runs it goes away, the next in line starts
     /// its own.
-    pub(super) async fn join<F: Future<Output = T>>(&self, key: &str, errand: impl FnOnce() -> F) -> T {
+    pub async fn join<F: Future<Output = T>>(&self, key: &str, errand: impl FnOnce() -> F) -> T {
         let cell = Arc::clone(self.running().entry(key.to_owned()).or_default());
         let seat = Seat { flights: self, key, cell };
         seat.cell.get_or_init(errand).await.clone()

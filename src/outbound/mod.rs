@@ -4,7 +4,7 @@ pub mod address;
 pub mod authorization_server;
 pub mod document;
 pub mod fetch;
-mod flight;
+pub mod flight;
 mod framing;
 pub mod freshness;
 pub mod key_set;

@@ -113,6 +113,29 @@ async fn what_is_no_registration_is_refused_in_words_of_the_rfc() {
 }
 
 #[tokio::test]
+async fn keys_that_verify_nothing_are_refused_when_they_come() {
+    let node = Node::start().await;
+    let with = |key: Value| json!({"redirect_uris": [WEB], "token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [key]}});
+    // RFC 8037 appendix A.2.
+    let good = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let registered = node.post_json("/register", &with(good.clone())).await;
+    assert_eq!(registered.status, 201, "{}", registered.text);
+    let mut sealing = good;
+    sealing["use"] = json!("enc");
+    let too_short = json!({"kty": "OKP", "crv": "Ed25519", "x": "AAAA"});
+    let strange = json!({"kty": "strange"});
+    let (id, token) = (registered.text_of("client_id"), registered.text_of("registration_access_token"));
+    for key in [sealing, too_short, strange] {
+        let mut asked = with(key);
+        let refused = node.post_json("/register", &asked).await;
+        refused.is_error(400, "invalid_client_metadata");
+        assert!(refused.text_of("error_description").contains("jwks: "), "{}", refused.text);
+        asked["client_id"] = json!(id);
+        manage(&node, "PUT", &id, &token, Some(asked)).await.is_error(400, "invalid_client_metadata");
+    }
+}
+
+#[tokio::test]
 async fn a_client_manages_its_own_registration_and_no_other() {
     let node = Node::start().await;
     let mine = node.register(WEB).await;
