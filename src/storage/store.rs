@@ -18,6 +18,18 @@ use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::AuditKey;
 use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, READ_CONNECTIONS};
 
+/// A connection that may write.
+fn connect(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
+    match url {
+        DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false),
+        DatabaseUrl::Postgres(url) => open_postgres(url),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
+}
+
 /// How many connections to PostgreSQL are opened at the same time.
 const OPENERS: usize = 3;
 
@@ -143,11 +155,10 @@ impl Store {
     where
         F: Fn(&mut Tx<'_>) -> Result<AuditKey, StoreError>,
     {
-        let mut first = match url {
-            DatabaseUrl::Sqlite(path) => open_sqlite(&path.to_string_lossy(), false)?,
-            DatabaseUrl::Postgres(url) => open_postgres(url)?,
-        };
-        let ran = migrate::run(&mut first)?;
+        // On a thread of its own, as a connection of its own: what a whole schema takes in memory goes with both.
+        let migrated = std::thread::scope(|scope| scope.spawn(|| migrate::run(&mut connect(url)?)).join());
+        let ran = migrated.map_err(|_| StoreError::Database("the migrations broke off".to_owned()))??;
+        let mut first = connect(url)?;
         let key = prepared(&mut first, prepare)?;
         let (size, idle, writer) = match url {
             DatabaseUrl::Sqlite(_) => (READ_CONNECTIONS, 1, Some(Writer::start(first, key.clone())?)),
@@ -163,7 +174,10 @@ impl Store {
             .test_on_check_out(false)
             .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
             .build_unchecked(Opener(url.clone()));
-        let permits = Arc::new(Semaphore::new(usize::try_from(size).unwrap_or(1)));
+        let at_once = usize::try_from(size).unwrap_or(1);
+        // Whoever reads a file keeps a core busy, and each of its threads memory; whoever asks a server waits.
+        let at_once = if writer.is_some() { at_once.min(cores().max(2)) } else { at_once };
+        let permits = Arc::new(Semaphore::new(at_once));
         Ok((Self { url: url.clone(), readers, permits, key, writer }, ran))
     }
 

@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -68,14 +68,14 @@ pub struct Load {
 /// The handle by which jobs reach the writer thread.
 pub(super) struct Writer {
     load: Arc<Load>,
-    queue: Option<SyncSender<Pending>>,
+    queue: Option<Sender<Pending>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Starts the thread that owns `connection`.
     pub(super) fn start(connection: AnyConnection, key: AuditKey) -> Result<Self, StoreError> {
-        let (queue, jobs) = sync_channel(WRITE_QUEUE);
+        let (queue, jobs) = channel();
         let load = Arc::new(Load::default());
         let seen = Arc::clone(&load);
         let thread = std::thread::Builder::new()
@@ -87,16 +87,14 @@ impl Writer {
 
     /// Hands in a job; [`StoreError::Busy`] when too many wait.
     pub(super) fn submit(&self, job: Pending) -> Result<(), StoreError> {
-        match self.queue.as_ref().map(|queue| queue.try_send(job)) {
-            Some(Ok(())) => {
-                self.load.waiting.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
-            Some(Err(TrySendError::Full(_))) => Err(StoreError::Busy),
-            Some(Err(TrySendError::Disconnected(_))) | None => {
-                Err(StoreError::Unavailable("the writer has stopped".to_owned()))
-            }
+        let stopped = || StoreError::Unavailable("the writer has stopped".to_owned());
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        // Counted rather than given room for: a channel of that size would be in memory whole.
+        if self.load.waiting.fetch_add(1, Ordering::Relaxed) >= WRITE_QUEUE {
+            self.load.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::Busy);
         }
+        queue.send(job).map_err(|_| stopped())
     }
 }
 
@@ -133,7 +131,6 @@ fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Pending>,
         }
         before = batch.len();
         let taken = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        // Counted up after it was handed in, so for a moment less than nothing may wait.
         load.waiting.fetch_sub(i64::try_from(taken).unwrap_or(i64::MAX), Ordering::Relaxed);
         load.jobs.fetch_add(taken, Ordering::Relaxed);
         load.batches.fetch_add(1, Ordering::Relaxed);

@@ -520,7 +520,7 @@ fixed! {
     /// Alerts that one mail names.
     ALERTS_IN_A_MAIL: usize = 20;
     /// Writes that may wait for the single writer; more is 503.
-    WRITE_QUEUE: usize = 4_096;
+    WRITE_QUEUE: i64 = 4_096;
     /// Writes that have shared a commit from which on the next commit waits for as many.
     WRITE_CROWD: usize = 3;
     /// How long it waits before it looks whether they are there.
