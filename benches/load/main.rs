@@ -36,11 +36,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flows::{FLOWS, Prepared};
-use measure::{memory, signature, under_load};
+use measure::{Run, memory, signature, under_load};
 use server::Installation;
 
 struct Options {
     seconds: f64,
+    /// How often each flow is run; the figures are the medians.
+    rounds: usize,
     concurrency: Vec<usize>,
     flows: Vec<String>,
     /// Streams that are opened through the gateway at the end, on which nothing comes. Two descriptors each, here and there.
@@ -71,7 +73,9 @@ fn main() {
     println!("idle memory       {idle:8.1} MiB");
     println!("ES256 signature   {sign:8.1} µs");
     println!();
-    println!("flow                 clients      req/s    p50 µs    p99 µs   CPU µs/req   signatures");
+    println!(
+        "flow                 clients      req/s    p50 µs    p99 µs   CPU µs/req  signature µs  signatures (all rounds)"
+    );
     for flow in FLOWS {
         if !options.flows.is_empty() && !options.flows.iter().any(|name| name == flow.name) {
             continue;
@@ -84,18 +88,31 @@ fn main() {
                 seconds: options.seconds,
                 gate: &gate,
             };
-            let workers = (flow.prepare)(&prepared);
             let address = if flow.elsewhere { gate.upstream } else { installation.address };
-            let run = under_load(pid, address, workers, Duration::from_secs_f64(options.seconds));
+            // A machine that is shared changes its pace by half from one second to the next, so the yardstick is taken on
+            // both sides of each round.
+            let mut before = signature();
+            let rounds: Vec<(Run, f64)> = (0..options.rounds)
+                .map(|_| {
+                    let workers = (flow.prepare)(&prepared);
+                    let run = under_load(pid, address, workers, Duration::from_secs_f64(options.seconds));
+                    let after = signature();
+                    (run, f64::midpoint(std::mem::replace(&mut before, after), after))
+                })
+                .collect();
+            let of = |figure: fn(&(Run, f64)) -> f64| sorted(rounds.iter().map(figure));
+            let in_signatures = of(|(run, sign)| run.cpu / sign);
             println!(
-                "{:<20} {:>7} {:>10.0} {:>9.0} {:>9.0} {:>12.1} {:>12.2}",
+                "{:<20} {:>7} {:>10.0} {:>9.0} {:>9.0} {:>12.1} {:>13.1} {:>11.2} ({})",
                 flow.name,
                 clients,
-                run.per_second,
-                run.median,
-                run.p99,
-                run.cpu,
-                run.cpu / sign
+                median(&of(|(run, _)| run.per_second)),
+                median(&of(|(run, _)| run.median)),
+                median(&of(|(run, _)| run.p99)),
+                median(&of(|(run, _)| run.cpu)),
+                median(&of(|(_, sign)| *sign)),
+                median(&in_signatures),
+                in_signatures.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(" ")
             );
         }
     }
@@ -113,13 +130,24 @@ fn main() {
     }
 }
 
+fn sorted(figures: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    sorted[sorted.len() / 2]
+}
+
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
 fn options() -> Options {
     let mut options = Options {
-        seconds: 3.0,
+        seconds: 1.0,
+        rounds: 5,
         concurrency: vec![1, 16, 64],
         flows: Vec::new(),
         streams: 0,
@@ -130,6 +158,7 @@ fn options() -> Options {
         let value = words.next().unwrap_or_else(|| panic!("{word} needs a value"));
         match word.as_str() {
             "--seconds" => options.seconds = value.parse().expect("seconds"),
+            "--rounds" => options.rounds = value.parse().expect("a number"),
             "--concurrency" => {
                 options.concurrency = value.split(',').map(|n| n.parse().expect("a number")).collect();
             }

@@ -90,6 +90,7 @@ pub fn signature() -> f64 {
         }
         began.elapsed().as_secs_f64() * 1e6 / 2_000.0
     };
-    // The least disturbed of several rounds.
-    (0..7).map(|_| round()).fold(f64::INFINITY, f64::min)
+    let mut rounds: Vec<f64> = (0..7).map(|_| round()).collect();
+    rounds.sort_by(f64::total_cmp);
+    rounds[3]
 }

@@ -16,7 +16,7 @@ use super::migrate;
 use super::writer::{Load, Pending, Writer};
 use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::AuditKey;
-use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, READ_CONNECTIONS};
+use crate::types::policy::{POOL_WAIT, POSTGRES_CONNECTIONS, POSTGRES_OPENERS, READ_CONNECTIONS};
 
 /// A connection that may write.
 fn connect(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
@@ -29,9 +29,6 @@ fn connect(url: &DatabaseUrl) -> Result<AnyConnection, StoreError> {
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from)
 }
-
-/// How many connections to PostgreSQL are opened at the same time.
-const OPENERS: usize = 3;
 
 /// Which database, decided by the URL's scheme and nothing else: a mistyped PostgreSQL URL must not become a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -165,7 +162,7 @@ impl Store {
             DatabaseUrl::Postgres(_) => (POSTGRES_CONNECTIONS, 1, None),
         };
         // Whoever opens connections keeps memory for it; a file is opened at once.
-        let openers = if writer.is_some() { 1 } else { OPENERS };
+        let openers = if writer.is_some() { 1 } else { POSTGRES_OPENERS };
         let readers = Pool::builder()
             .max_size(size)
             .thread_pool(Arc::new(ScheduledThreadPool::builder().num_threads(openers).build()))

@@ -365,6 +365,8 @@ fixed! {
     READ_CONNECTIONS: u32 = 4;
     /// Connections to PostgreSQL in all.
     POSTGRES_CONNECTIONS: u32 = 16;
+    /// Connections to PostgreSQL that are opened at the same time.
+    POSTGRES_OPENERS: usize = 3;
     /// Time a request waits for a database connection before it is 503.
     POOL_WAIT: Duration = Duration::from_secs(2);
     /// Fetches that run at once; the rest wait within their own time-out.
