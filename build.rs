@@ -6,8 +6,8 @@ use std::process::Command;
 /// The first glibc that reads packed relocations.
 const READS_PACKED: (u32, u32) = (2, 36);
 
-/// Addresses inside the binary have to be put right when it starts, and a list says where: half a megabyte for every ten
-/// thousand places, or a fortieth of it packed (`DT_RELR` of the generic ELF ABI). A program needs the C library that it was
+/// Addresses inside the binary have to be put right when it starts, and a list says where: 24 bytes for each of 67,000 places,
+/// or 20 kB for all of them, packed (`DT_RELR` of the generic ELF ABI). A program needs the C library that it was
 /// built with, or a newer one, so that one decides; a linker that does not know the option says so and goes on.
 #[expect(
     clippy::disallowed_methods,

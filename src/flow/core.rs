@@ -68,7 +68,7 @@ pub struct Core {
     pub authorization_servers: AuthorizationServers,
     /// Tokens of people's own for those servers, as this node knows them.
     pub upstream_tokens: Cache<(ResourceId, UserId), Arc<Known>>,
-    /// Tokens that are being asked for in a person's name, by server, person and way.
+    /// Tokens that are being asked for in a person's name, by server, person, way and revocations.
     pub vouched: Flights<Vouched>,
     /// What people are at servers whose rules ask for it, with the state of groups, roles and servers that it is of.
     pub standings: Cache<(ResourceId, UserId), (i64, Arc<Standing>)>,

@@ -111,7 +111,8 @@ async fn token(
     let had = match auth.kind {
         AuthKind::OAuth => Box::pin(connected(core, auth, person, refused)).await?,
         AuthKind::Exchange | AuthKind::IdJag => {
-            let of = format!("{} {person} {}", auth.resource_id, auth.created_at.micros());
+            // With the revocations: what was asked for before one is for nobody who came after it.
+            let of = format!("{} {person} {} {revocations}", auth.resource_id, auth.created_at.micros());
             Box::pin(core.vouched.join(&of, || vouched_or_not(core, auth, person))).await.0
         }
     };
