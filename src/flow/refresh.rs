@@ -45,6 +45,7 @@ struct Open {
 
 /// Everything the write needs, made before it.
 struct Step {
+    judged: Rotation,
     digest: TokenDigest,
     client: Client,
     next: RefreshToken,
@@ -150,6 +151,7 @@ pub async fn refresh(
         event
     };
     let step = Step {
+        judged: verdict,
         scopes: scopes.clone(),
         digest: token.digest(),
         client: client.clone(),
@@ -203,7 +205,7 @@ fn successors_of(core: &Core, token: &Token, family: &TokenFamily) -> Vec<Token>
 fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<Loaded>, StoreError> {
     let Some(token) = families::find_refresh(tx, digest)? else { return Ok(None) };
     let Some(family) = families::find(tx, token.family_id)? else { return Ok(None) };
-    let successor = families::find_successor(tx, &token)?;
+    let successor = given_before(tx, &token)?;
     let mut open = Vec::new();
     for granted in &family.resources {
         if let Some(grant) = grants::find(tx, granted.grant_id)?.filter(|grant| grant.is_live(now)) {
@@ -218,11 +220,19 @@ fn load(tx: &mut Tx<'_>, digest: &TokenDigest, now: Timestamp) -> Result<Option<
     Ok(Some(Loaded { token, successor, family, open }))
 }
 
+/// What a token was exchanged for, if it was.
+fn given_before(tx: &mut Tx<'_>, token: &RefreshToken) -> Result<Option<RefreshToken>, StoreError> {
+    if token.used_at.is_some() { families::find_successor(tx, token) } else { Ok(None) }
+}
+
 /// Decides again inside the transaction, where nothing can change any more, and does it. Grant before family, family
 /// before token: the order in which everyone locks them. The token is used up last, so that a refusal costs the client
-/// nothing but the refusal.
+/// nothing but the refusal. Of a token that was unused when it was read, that it still is shows in its being used up.
 fn commit(tx: &mut Tx<'_>, step: &Step, family: &TokenFamily, now: Timestamp) -> Result<Outcome, StoreError> {
-    let (mut verdict, mut given) = look(tx, step, now)?;
+    let (mut verdict, mut given) = match step.judged {
+        Rotation::Advance => (Ok(Rotation::Advance), None),
+        Rotation::Repeat(_) | Rotation::Reuse => look(tx, step, now)?,
+    };
     if matches!(verdict, Ok(Rotation::Advance | Rotation::Repeat(_))) {
         if step.worth_noting {
             grants::mark_used(tx, step.access.grant_id, step.address.as_deref(), now)?;
@@ -270,7 +280,7 @@ fn look(tx: &mut Tx<'_>, step: &Step, now: Timestamp) -> Result<Looked, StoreErr
     let unknown = (Err(Reason::BadRefreshToken), None);
     let Some(token) = families::find_refresh(tx, &step.digest)? else { return Ok(unknown) };
     let Some(family) = families::find(tx, token.family_id)? else { return Ok(unknown) };
-    let successor = families::find_successor(tx, &token)?;
+    let successor = given_before(tx, &token)?;
     let verdict = rotate(&token, successor.as_ref(), &family, &step.client, step.retry_window, now);
     Ok((verdict, successor.map(|successor| successor.digest)))
 }
