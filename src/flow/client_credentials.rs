@@ -256,7 +256,10 @@ fn may_reach(client: &Client, resource: &Resource) -> bool {
             }
         };
     }
-    client.resources.iter().any(|uri| ResourceUri::key_of(uri).is_ok_and(|key| key == resource.uri.key()))
+    let is_it = |uri: &String| {
+        uri == resource.uri.as_str() || ResourceUri::key_of(uri).is_ok_and(|key| key == resource.uri.key())
+    };
+    client.resources.iter().any(is_it)
 }
 
 /// What the client asked for, within what the resource has and the administrator allowed the client.

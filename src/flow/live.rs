@@ -83,7 +83,8 @@ impl View {
     /// The resource that `uri` means, whatever the case of its host (RFC 8707 §2).
     #[must_use]
     pub fn resource(&self, uri: &str) -> Option<&Resource> {
-        self.resources.get(&ResourceUri::key_of(uri).ok()?)
+        // Most say it as it is kept, and need not be read.
+        self.resources.get(uri).or_else(|| self.resources.get(&ResourceUri::key_of(uri).ok()?))
     }
 
     /// The resource with this id.
