@@ -1,8 +1,9 @@
 //! Access tokens: enough of each to know, and to publish, whether it has been revoked.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
 
-use super::dialect::on_either;
+use super::dialect::{on_either, prepared};
 use super::error::StoreError;
 use super::generations::{Topic, bump};
 use super::row::{moment, need};
@@ -14,20 +15,28 @@ use crate::types::time::Timestamp;
 
 type Row = (i64, String, String, Option<String>, i64, Option<i64>);
 
+prepared! {
+    Insert { status_index: i64, id: String, grant_id: String, family_id: Option<String>, expires_at: i64 }
+    "INSERT INTO access_token (status_index, id, grant_id, family_id, expires_at) VALUES (" (status_index as BigInt)
+    ", " (id as Text)
+    ", " (grant_id as Text)
+    ", " (family_id as Nullable<Text>)
+    ", " (expires_at as BigInt), ")"
+}
+
 /// Adds a token.
 ///
 /// # Errors
 /// A fault of the database.
 pub fn insert(tx: &mut Tx<'_>, new: &AccessToken) -> Result<(), StoreError> {
-    on_either!(tx, c => diesel::insert_into(table::table)
-        .values((
-            table::status_index.eq(new.status_index),
-            table::id.eq(new.id.to_string()),
-            table::grant_id.eq(new.grant_id.to_string()),
-            table::family_id.eq(new.family_id.map(|id| id.to_string())),
-            table::expires_at.eq(new.expires_at.micros()),
-        ))
-        .execute(c))?;
+    let insert = Insert {
+        status_index: new.status_index,
+        id: new.id.to_string(),
+        grant_id: new.grant_id.to_string(),
+        family_id: new.family_id.map(|id| id.to_string()),
+        expires_at: new.expires_at.micros(),
+    };
+    on_either!(tx, c => insert.execute(c))?;
     Ok(())
 }
 

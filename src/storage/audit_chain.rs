@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Binary};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use super::audit::{ChainedRow, read_chained};
-use super::dialect::{AnyConnection, on_either, prepared_update};
+use super::dialect::{AnyConnection, on_either, prepared};
 use super::error::StoreError;
 use super::row::to_json;
 use super::schema::{audit_anchor, audit_checkpoint, audit_event, audit_head, checkpoint_key};
 use super::store::Tx;
 use crate::types::audit::AuditEvent;
 use crate::types::audit_chain::{AuditKey, Hash, Head, Mark, SALT, commitment, link};
-use crate::types::client::ClientId;
 use crate::types::time::Timestamp;
 
 /// A record with its place in the chain.
@@ -66,12 +65,36 @@ pub struct Checkpoint {
 
 type HeadRow = (i64, i64, Vec<u8>, Option<Vec<u8>>);
 
-prepared_update! {
+prepared! {
     Advance { count: i64, hash: Vec<u8>, mac: Vec<u8>, lane: i64 }
     "UPDATE audit_head SET count = " (count as BigInt)
     ", hash = " (hash as Binary)
     ", mac = " (mac as Binary)
     " WHERE lane = " (lane as BigInt)
+}
+
+prepared! {
+    Insert {
+        lane: i64, position: i64, id: String, at: i64, kind: String, user_id: Option<String>,
+        client_id: Option<String>, grant_id: Option<String>, resource_id: Option<String>, address: Option<String>,
+        request_id: Option<String>, detail: String, salt: Vec<u8>, commitment: Vec<u8>, hash: Vec<u8>,
+    }
+    "INSERT INTO audit_event (lane, position, id, at, kind, user_id, client_id, grant_id, resource_id, address, \
+     request_id, detail, salt, commitment, hash) VALUES (" (lane as BigInt)
+    ", " (position as BigInt)
+    ", " (id as Text)
+    ", " (at as BigInt)
+    ", " (kind as Text)
+    ", " (user_id as Nullable<Text>)
+    ", " (client_id as Nullable<Text>)
+    ", " (grant_id as Nullable<Text>)
+    ", " (resource_id as Nullable<Text>)
+    ", " (address as Nullable<Text>)
+    ", " (request_id as Nullable<Text>)
+    ", " (detail as Text)
+    ", " (salt as Binary)
+    ", " (commitment as Binary)
+    ", " (hash as Binary), ")"
 }
 
 /// Chains records at the end of the transaction that they belong to: whoever comes next waits for its commit.
@@ -101,24 +124,23 @@ pub(super) fn append(
         let salt = salt_of(event);
         let committed = commitment(&salt, event.address.as_deref(), &detail);
         hash = link(&hash, lane, count, event, &committed);
-        let values = (
-            audit_event::lane.eq(lane),
-            audit_event::position.eq(count),
-            audit_event::id.eq(event.id.to_string()),
-            audit_event::at.eq(event.at.micros()),
-            audit_event::kind.eq(event.kind.as_str()),
-            audit_event::user_id.eq(event.user_id.map(|id| id.to_string())),
-            audit_event::client_id.eq(event.client_id.as_ref().map(ClientId::as_str)),
-            audit_event::grant_id.eq(event.grant_id.map(|id| id.to_string())),
-            audit_event::resource_id.eq(event.resource_id.map(|id| id.to_string())),
-            audit_event::address.eq(event.address.as_deref()),
-            audit_event::request_id.eq(event.request_id.as_deref()),
-            audit_event::detail.eq(detail),
-            audit_event::salt.eq(Some(salt.as_slice())),
-            audit_event::commitment.eq(committed.as_slice()),
-            audit_event::hash.eq(hash.as_slice()),
-        );
-        let insert = diesel::insert_into(audit_event::table).values(values);
+        let insert = Insert {
+            lane,
+            position: count,
+            id: event.id.to_string(),
+            at: event.at.micros(),
+            kind: event.kind.as_str().to_owned(),
+            user_id: event.user_id.map(|id| id.to_string()),
+            client_id: event.client_id.as_ref().map(|id| id.as_str().to_owned()),
+            grant_id: event.grant_id.map(|id| id.to_string()),
+            resource_id: event.resource_id.map(|id| id.to_string()),
+            address: event.address.clone(),
+            request_id: event.request_id.clone(),
+            detail,
+            salt: salt.to_vec(),
+            commitment: committed.to_vec(),
+            hash: hash.to_vec(),
+        };
         match connection {
             AnyConnection::Sqlite(inner) => insert.execute(inner)?,
             AnyConnection::Postgres(inner) => insert.execute(inner)?,

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
-use super::dialect::{on_either, prepared_update};
+use super::dialect::{on_either, prepared};
 use super::error::StoreError;
 use super::row::{digest as read_digest, json, moment, need, to_json};
 use super::schema::authorization_code as table;
@@ -35,7 +35,7 @@ struct Row {
     identity_id: Option<String>,
 }
 
-prepared_update! {
+prepared! {
     Consume { digest: Vec<u8>, now: i64 }
     "UPDATE authorization_code SET consumed_at = " (now as BigInt)
     " WHERE digest = " (digest as Binary)

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Binary};
 
 use super::access_tokens;
-use super::dialect::{self, on_either, prepared_update};
+use super::dialect::{self, on_either, prepared};
 use super::error::StoreError;
 use super::generations::{Topic, bump};
 use super::row::{digest as read_digest, json, moment, need, to_json};
@@ -33,7 +33,7 @@ struct Row {
     identity_id: Option<String>,
 }
 
-prepared_update! {
+prepared! {
     Consume { digest: Vec<u8>, now: i64 }
     "UPDATE refresh_token SET used_at = " (now as BigInt)
     " WHERE digest = " (digest as Binary), " AND used_at IS NULL"
