@@ -121,19 +121,13 @@ fn work(mut connection: AnyConnection, key: &AuditKey, jobs: &Receiver<Pending>,
     while let Ok(first) = jobs.recv() {
         batch.push(first);
         batch.extend(jobs.try_iter().take(WRITE_BATCH - 1));
-        // Where many write at once, the next are on their way: a flush for more of them costs as much as for few. Who was
-        // answered last comes again, and so do those who waited meanwhile.
-        let crowd = before + batch.len() - 1;
+        // Where many write at once, the next are on their way: a flush for more of them costs as much as for few.
         for _ in 0..WRITE_LINGERS {
-            if before < WRITE_CROWD || batch.len() >= crowd {
+            if before < WRITE_CROWD || batch.len() >= before {
                 break;
             }
             std::thread::park_timeout(WRITE_LINGER);
-            let had = batch.len();
-            batch.extend(jobs.try_iter().take(WRITE_BATCH - had));
-            if batch.len() == had && had >= before {
-                break;
-            }
+            batch.extend(jobs.try_iter().take(WRITE_BATCH - batch.len()));
         }
         before = batch.len();
         let taken = u64::try_from(batch.len()).unwrap_or(u64::MAX);
