@@ -93,9 +93,9 @@ impl MasterKey {
         self.open_unversioned(purpose, id, unversioned(sealed)?)
     }
 
-    /// [`MasterKey::open`] with a key that opens one thing and is gone: nothing that is derived from it is kept.
-    pub fn open_once(self, purpose: &str, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
-        decrypted(&self.cipher(purpose), purpose, id, unversioned(sealed)?)
+    /// What this key opens of one purpose, for whoever needs nothing else of it: it can be dropped.
+    pub fn opener(&self, purpose: &str) -> Opener {
+        Opener { purpose: purpose.to_owned(), cipher: self.cipher(purpose) }
     }
 
     /// [`MasterKey::open`] for what follows the version.
@@ -159,6 +159,19 @@ impl MasterKey {
         // HKDF gives up to 255 × 32 bytes; one or two blocks cannot fail.
         let _ = hkdf.expand_multi_info(&info, &mut out);
         out
+    }
+}
+
+/// Opens what a key has sealed for one purpose.
+pub struct Opener {
+    purpose: String,
+    cipher: XChaCha20Poly1305,
+}
+
+impl Opener {
+    /// [`MasterKey::open`], for its purpose.
+    pub fn open(&self, id: &str, sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        decrypted(&self.cipher, &self.purpose, id, unversioned(sealed)?)
     }
 }
 
@@ -227,9 +240,9 @@ mod tests {
         let (key, rng) = (key(1), SeededRng::new(2));
         let sealed = key.seal("signing key", "k1", b"secret", &rng);
         assert_eq!(key.open("signing key", "k1", &sealed).unwrap().expose(), b"secret");
-        assert_eq!(key.again().open_once("signing key", "k1", &sealed).unwrap().expose(), b"secret");
+        assert_eq!(key.opener("signing key").open("k1", &sealed).unwrap().expose(), b"secret");
         for (purpose, id) in [("signing key", "k2"), ("signing ke", "yk1"), ("upstream", "k1")] {
-            assert!(key.again().open_once(purpose, id, &sealed).is_none());
+            assert!(key.opener(purpose).open(id, &sealed).is_none());
         }
         assert!(key.open("signing key", "k2", &sealed).is_none());
         assert!(key.open("signing ke", "yk1", &sealed).is_none());

@@ -3,7 +3,7 @@
 //! vault.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,6 +26,7 @@ use crate::account::cedar::Policies;
 use crate::account::cut::Hold;
 use crate::account::permission;
 use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
+use crate::crypto::seal::Opener;
 use crate::outbound::upstream::Upstream;
 use crate::storage::cedar::{self, StoredCedar};
 use crate::storage::gateway::{self as rows, SealedCredential};
@@ -60,6 +61,8 @@ pub struct Route {
     /// Its Cedar policies, where it has any.
     pub cedar: Option<Arc<Policies>>,
     pub(super) credential: Option<SealedCredential>,
+    /// What opens it, once it was needed.
+    pub(super) opener: OnceLock<Opener>,
     /// How each person comes to a credential of their own there, where they do.
     pub auth: Option<UpstreamAuth>,
     /// The client certificates with which one comes, where one is wanted.
@@ -188,6 +191,7 @@ pub(super) fn routes(
                 rules,
                 cedar,
                 credential: credentials.remove(&resource.id),
+                opener: OnceLock::new(),
                 auth: ways.remove(&resource.id),
                 limits: resource.gateway.all_limits(),
                 gate: Gate::of(&resource.gateway.client_certificate),

@@ -13,7 +13,7 @@ use super::live;
 use super::people::OrderError;
 use super::resources;
 use super::upstream_auth;
-use crate::crypto::seal::MasterKey;
+use crate::crypto::seal::{MasterKey, Opener};
 use crate::outbound::stdio::{CommandLine, Environment};
 use crate::outbound::upstream_mcp::UpstreamCredential;
 use crate::storage::audit;
@@ -206,9 +206,15 @@ pub(super) fn disclose(
     (id, detail): (&str, &str),
     sealed: &Enclosed,
 ) -> Option<Secret<Vec<u8>>> {
-    let key = core.master.open(&purpose_of_key(purpose), id, &sealed.key)?;
+    opener(core, purpose, id, &sealed.key)?.open(&format!("{id}\n{detail}"), &sealed.value)
+}
+
+/// What opens a value that has this key. It is worth half of what the value costs, and is kept with a server for as long as the
+/// server is what it is; the value itself is opened for each call that is allowed.
+fn opener(core: &Core, purpose: &str, id: &str, sealed_key: &[u8]) -> Option<Opener> {
+    let key = core.master.open(&purpose_of_key(purpose), id, sealed_key)?;
     let key = MasterKey::from_base64(std::str::from_utf8(key.expose()).ok()?).ok()?;
-    key.open_once(purpose, &format!("{id}\n{detail}"), &sealed.value)
+    Some(key.opener(purpose))
 }
 
 /// Variables as they are kept: their names, and names with values.
@@ -243,8 +249,14 @@ pub fn open(core: &Core, route: &Route) -> Result<Option<Opened>, Fault> {
     let broken = Fault::Bug("an upstream credential does not open");
     let id = route.resource.id.to_string();
     let opened = || {
-        let enclosed = Enclosed { key: sealed.sealed_key.clone(), value: sealed.sealed_value.clone() };
-        let value = disclose(core, PURPOSE, (&id, &sealed.header), &enclosed)?;
+        let opener = match route.opener.get() {
+            Some(opener) => opener,
+            None => {
+                let made = opener(core, PURPOSE, &id, &sealed.sealed_key)?;
+                route.opener.get_or_init(|| made)
+            }
+        };
+        let value = opener.open(&format!("{id}\n{}", sealed.header), &sealed.sealed_value)?;
         if sealed.kind == ENVIRONMENT {
             let variables: BTreeMap<String, String> = serde_json::from_slice(value.expose()).ok()?;
             let secrets = variables.values().map(|value| Secret::new(value.clone().into_bytes())).collect();
