@@ -20,7 +20,6 @@ use crate::types::grant::Grant;
 use crate::types::id::{GrantId, ResourceId};
 use crate::types::policy::{GRANT_TRIES, MACHINE_MEMORY, MACHINE_SETTLES};
 use crate::types::resource::Resource;
-use crate::types::resource_uri::ResourceUri;
 use crate::types::scope::ScopeSet;
 use crate::types::time::Timestamp;
 
@@ -256,10 +255,7 @@ fn may_reach(client: &Client, resource: &Resource) -> bool {
             }
         };
     }
-    let is_it = |uri: &String| {
-        uri == resource.uri.as_str() || ResourceUri::key_of(uri).is_ok_and(|key| key == resource.uri.key())
-    };
-    client.resources.iter().any(is_it)
+    client.resources.iter().any(|uri| resource.uri.is_meant_by(uri))
 }
 
 /// What the client asked for, within what the resource has and the administrator allowed the client.

@@ -257,7 +257,7 @@ pub async fn set(
     change: ResourceChange,
 ) -> Result<ResourceChanged, OrderError> {
     let found = find(core, uri).await?;
-    let own = ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).is_ok_and(|own| own == found.uri.key());
+    let own = found.uri.is_meant_by(&core.policy.issuer.url(ADMIN_API));
     if own && (change.client_rule.is_some() || change.name.is_some()) {
         return Err(OrderError::Bad(
             "the admin API is part of the issuer: only its second-factor rule can be changed".to_owned(),
@@ -457,7 +457,7 @@ pub fn usable(core: &Core, person: &User) -> Vec<Resource> {
 /// See [`OrderError`].
 pub async fn remove(core: &Core, caller: &Caller, uri: &str) -> Result<Resource, OrderError> {
     let resource = find(core, uri).await?;
-    if ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).is_ok_and(|own| own == resource.uri.key()) {
+    if resource.uri.is_meant_by(&core.policy.issuer.url(ADMIN_API)) {
         return Err(OrderError::Bad(
             "the admin API is part of the issuer and stays; to let nobody in, remove its clients".to_owned(),
         ));

@@ -83,8 +83,7 @@ pub fn choose(params: &Params, uris: &[(GrantedResource, ResourceUri)]) -> Resul
         ([], [(only, _)]) => Ok(only.clone()),
         ([], _) => Err(Reason::AmbiguousResource),
         ([uri], _) => {
-            let key = ResourceUri::key_of(uri).map_err(|_| Reason::ResourceNotGranted)?;
-            let found = uris.iter().find(|(_, known)| known.key() == key);
+            let found = uris.iter().find(|(_, known)| known.is_meant_by(uri));
             found.map(|(granted, _)| granted.clone()).ok_or(Reason::ResourceNotGranted)
         }
         _ => Err(Reason::AmbiguousResource),

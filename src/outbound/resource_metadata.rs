@@ -267,7 +267,7 @@ fn about_resource(found: Option<&str>, uri: &ResourceUri) -> Option<String> {
     match found {
         None => Some(format!("the document has no \"resource\"; it must be {uri_text:?}")),
         Some(found) if found == uri_text => None,
-        Some(found) if ResourceUri::key_of(found).is_ok_and(|key| key == uri.key()) => Some(format!(
+        Some(found) if uri.is_meant_by(found) => Some(format!(
             "the document's resource is {found:?} and not {uri_text:?}; tokens carry the latter as aud, so a server that \
              compares them as text refuses them: write both the same"
         )),

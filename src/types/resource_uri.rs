@@ -47,6 +47,12 @@ impl ResourceUri {
         })
     }
 
+    /// Whether a presented value means this resource: the same text, or the same [`ResourceUri::key`].
+    #[must_use]
+    pub fn is_meant_by(&self, text: &str) -> bool {
+        text == self.0 || Self::key_of(text).is_ok_and(|key| key == self.key())
+    }
+
     /// Host and, when it is not the scheme's own, port: for people.
     #[must_use]
     pub fn host(&self) -> String {
@@ -126,6 +132,22 @@ fn split(text: &str) -> Result<Parts<'_>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_is_meant_by_what_has_its_key_and_by_nothing_else() {
+        let uri = ResourceUri::parse("https://Mcp.example.com/notes").unwrap();
+        for meant in ["https://Mcp.example.com/notes", "HTTPS://mcp.EXAMPLE.com:443/notes/"] {
+            assert!(uri.is_meant_by(meant), "{meant}");
+        }
+        for other in [
+            "https://mcp.example.com/Notes",
+            "http://mcp.example.com/notes",
+            "https://mcp.example.com/notes#a",
+            "",
+        ] {
+            assert!(!uri.is_meant_by(other), "{other}");
+        }
+    }
 
     #[test]
     fn what_does_not_count_does_not_count() {

@@ -21,7 +21,6 @@ use crate::types::id::ResourceId;
 use crate::types::key::SigningAlg;
 use crate::types::policy::CONSOLE_PAGE;
 use crate::types::resource::{ClientRule, Resource, Risk};
-use crate::types::resource_uri::ResourceUri;
 use crate::web::page::redirect;
 use crate::web::site::Site;
 use crate::web::view::console::Act;
@@ -149,7 +148,7 @@ pub async fn get(
                 Who::Everyone | Who::Group(_) | Who::Console(_) => None,
             }).collect()).await.map_err(|cause| desk.fault(&cause))?;
             let who = |who: &Who| in_words(who, |id| names.get(&id).map_or_else(|| id.to_string(), |user| user.email.clone()));
-            if resource.uri.key() != ResourceUri::key_of(&core.policy.issuer.url(ADMIN_API)).unwrap_or_default() {
+            if !resource.uri.is_meant_by(&core.policy.issuer.url(ADMIN_API)) {
                 view.editors = editors(resource, who);
             }
             let route = resource.slug.as_ref().and_then(|slug| view_now.routes.get(slug));
