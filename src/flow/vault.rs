@@ -188,6 +188,11 @@ pub(super) fn purpose_of_key(purpose: &str) -> String {
     format!("{purpose} key")
 }
 
+/// Where a value belongs: the row, and what must not change beside it.
+fn place(id: &str, detail: &str) -> String {
+    format!("{id}\n{detail}")
+}
+
 /// Seals something so. `of` is the row, and what else must not change beside it.
 pub(super) fn enclose(core: &Core, purpose: &str, of: (&str, &str), plain: &[u8]) -> Enclosed {
     let (id, detail) = of;
@@ -195,7 +200,7 @@ pub(super) fn enclose(core: &Core, purpose: &str, of: (&str, &str), plain: &[u8]
     let text = data.to_base64();
     Enclosed {
         key: core.master.seal(&purpose_of_key(purpose), id, text.expose().as_bytes(), core.rng.as_ref()),
-        value: data.seal(purpose, &format!("{id}\n{detail}"), plain, core.rng.as_ref()),
+        value: data.seal(purpose, &place(id, detail), plain, core.rng.as_ref()),
     }
 }
 
@@ -206,7 +211,7 @@ pub(super) fn disclose(
     (id, detail): (&str, &str),
     sealed: &Enclosed,
 ) -> Option<Secret<Vec<u8>>> {
-    opener(core, purpose, id, &sealed.key)?.open(&format!("{id}\n{detail}"), &sealed.value)
+    opener(core, purpose, id, &sealed.key)?.open(&place(id, detail), &sealed.value)
 }
 
 /// What opens a value that has this key. It is worth half of what the value costs, and is kept with a server for as long as the
@@ -256,7 +261,7 @@ pub fn open(core: &Core, route: &Route) -> Result<Option<Opened>, Fault> {
                 route.opener.get_or_init(|| made)
             }
         };
-        let value = opener.open(&format!("{id}\n{}", sealed.header), &sealed.sealed_value)?;
+        let value = opener.open(&place(&id, &sealed.header), &sealed.sealed_value)?;
         if sealed.kind == ENVIRONMENT {
             let variables: BTreeMap<String, String> = serde_json::from_slice(value.expose()).ok()?;
             let secrets = variables.values().map(|value| Secret::new(value.clone().into_bytes())).collect();
