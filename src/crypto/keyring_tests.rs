@@ -377,21 +377,3 @@ proptest! {
         }
     }
 }
-
-/// Prints what a signature and a verification cost: `cargo nextest run --release --run-ignored all cost_of`.
-#[test]
-#[ignore = "a measurement, not a test"]
-#[expect(clippy::disallowed_methods, reason = "measures")]
-fn cost_of_signing_and_verifying() {
-    let ring = ring();
-    for alg in SigningAlg::ALL {
-        let (rounds, start) = (2_000, std::time::Instant::now());
-        let tokens = (0..rounds).map(|_| ring.sign(alg, "at+jwt", &claims(), NOW).unwrap());
-        let token = tokens.reduce(|_, last| last).unwrap();
-        let (signing, start) = (start.elapsed() / rounds, std::time::Instant::now());
-        for _ in 0..rounds {
-            assert!(ring.verify(&token, "at+jwt", NOW).is_ok());
-        }
-        println!("{}: sign {signing:?}, verify {:?}", alg.as_str(), start.elapsed() / rounds);
-    }
-}
