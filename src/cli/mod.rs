@@ -57,7 +57,9 @@ pub fn main() -> ExitCode {
         }
     };
     let json = cli.json;
-    match actix_web::rt::System::new().block_on(dispatch(cli)) {
+    let done = actix_web::rt::System::new().block_on(dispatch(cli));
+    crate::telemetry::flush();
+    match done {
         Ok(said) => {
             if let Some(said) = said {
                 said.print(json);

@@ -521,6 +521,10 @@ fixed! {
     ALERT_MAIL_WINDOW: Duration = Duration::from_secs(900);
     /// Alerts that one mail names.
     ALERTS_IN_A_MAIL: usize = 20;
+    /// How long lines of the log are gathered before they are written; warnings and errors do not wait.
+    LOG_GATHER: Duration = Duration::from_millis(20);
+    /// Bytes of gathered lines that are written at once.
+    LOG_GATHERED: usize = 32 * 1024;
     /// Writes that may wait for the single writer; more is 503.
     WRITE_QUEUE: i64 = 4_096;
     /// Writes that have shared a commit from which on the next commit waits for as many.
