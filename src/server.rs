@@ -73,7 +73,11 @@ const MANAGE: &str = "GET, PUT, DELETE";
 fn routes(config: &mut web::ServiceConfig) {
     let cors = || from_fn(cors::any_origin);
     config
-        // Routes are tried one after the other: what is asked for most comes first.
+        // Routes are tried one after the other: what is asked for most comes first, and before it only what is compared at once.
+        .service(route("/jwks.json", Access::Public, READ).wrap(cors()).route(reading().to(jwks::jwks)))
+        .service(route("/token", Access::Client, POST).wrap(cors()).route(web::post().to(token::post)))
+        .service(route("/introspect", Access::Client, POST).route(web::post().to(introspect::post)))
+        .service(route("/revoke", Access::Client, POST).wrap(cors()).route(web::post().to(revoke::post)))
         .service(
             route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
                 .wrap(from_fn(gateway::known_only))
@@ -81,10 +85,6 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::post().to(gateway::serve))
                 .route(web::delete().to(gateway::serve)),
         )
-        .service(route("/jwks.json", Access::Public, READ).wrap(cors()).route(reading().to(jwks::jwks)))
-        .service(route("/token", Access::Client, POST).wrap(cors()).route(web::post().to(token::post)))
-        .service(route("/introspect", Access::Client, POST).route(web::post().to(introspect::post)))
-        .service(route("/revoke", Access::Client, POST).wrap(cors()).route(web::post().to(revoke::post)))
         .service(
             route("/register", Access::Registration, POST).wrap(cors()).route(web::post().to(register::post)),
         )
