@@ -312,6 +312,24 @@ fn links(text: &str) -> Vec<String> {
     all.filter(local).map(str::to_owned).collect()
 }
 
+/// An image is built from what `.dockerignore` lets through: a script that cargo is told to run has to be among it.
+#[test]
+fn what_cargo_runs_to_build_is_there_also_in_an_image() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+    let config: toml::Table = read(".cargo/config.toml").parse().unwrap();
+    let scripts = [&config["build"]["rustc-workspace-wrapper"], &config["env"]["OPENSSL_SRC_PERL"]["value"]];
+    let let_through = read(".dockerignore");
+    for script in scripts.map(|script| script.as_str().unwrap()) {
+        assert!(root.join(script).is_file(), "{script} is not there");
+        assert!(
+            let_through.lines().any(|line| line.strip_prefix('!') == Some(script)),
+            "{script} is left out"
+        );
+    }
+    assert!(let_through.lines().any(|line| line == "!.cargo"));
+}
+
 /// The rules themselves can fail: each is shown a sample that breaks it.
 mod rules {
     use super::*;
