@@ -6,7 +6,7 @@ use josekit::jwk::alg::ec::{EcCurve, EcKeyPair};
 use josekit::jwk::alg::ed::{EdCurve, EdKeyPair};
 use josekit::jwk::alg::rsa::RsaKeyPair;
 use josekit::jwk::{Jwk, KeyPair};
-use josekit::jws::{ES256, EdDSA, JwsSigner, JwsVerifier, RS256};
+use josekit::jws::JwsVerifier;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::compact::{Compact, numeric_date};
 use super::jwk::{Material, fits};
 use super::roots::Roots;
+use super::signer::Signer;
 use crate::types::key::{SigningAlg, SigningKey};
 use crate::types::random::Rng;
 use crate::types::time::Timestamp;
@@ -88,7 +89,7 @@ struct Key {
     created_at: Timestamp,
     activates_at: Timestamp,
     removed_at: Option<Timestamp>,
-    signer: Box<dyn JwsSigner>,
+    signer: Signer,
     verifier: Box<dyn JwsVerifier>,
 }
 
@@ -129,10 +130,7 @@ impl KeyRing {
         URL_SAFE_NO_PAD.encode_string(header, &mut token);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        let signature =
-            key.signer.sign(token.as_bytes()).map_err(|error| CryptoError::Failed(error.to_string()))?;
-        token.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        key.signer.seal(&mut token)?;
         Ok(token)
     }
 
@@ -238,11 +236,7 @@ impl Key {
             .ok_or_else(|| CryptoError::WrongMasterKey(record.kid.clone()))?;
         let jwk = Jwk::from_bytes(private.expose()).map_err(|_| damaged())?;
         let material = public_half(&jwk).ok_or_else(damaged)?;
-        let signer: Box<dyn JwsSigner> = match record.alg {
-            SigningAlg::ES256 => Box::new(ES256.signer_from_jwk(&jwk).map_err(|_| damaged())?),
-            SigningAlg::RS256 => Box::new(RS256.signer_from_jwk(&jwk).map_err(|_| damaged())?),
-            SigningAlg::EDDSA => Box::new(EdDSA.signer_from_jwk(&jwk).map_err(|_| damaged())?),
-        };
+        let signer = Signer::of(record.alg, &jwk).ok_or_else(damaged)?;
         let verifier = material.verifier(record.alg.as_str()).ok_or_else(damaged)?;
         if material.thumbprint() != record.kid {
             return Err(damaged());

@@ -13,6 +13,7 @@ pub mod passkey;
 pub mod password;
 pub mod roots;
 pub mod seal;
+mod signer;
 pub mod statement;
 pub mod webhook;
 
