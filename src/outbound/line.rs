@@ -272,11 +272,22 @@ impl Stream for Body {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt as _;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use openssl::asn1::Asn1Time;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::nid::Nid;
+    use openssl::pkey::PKey;
+    use openssl::x509::X509;
+    use openssl::x509::extension::SubjectAlternativeName;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{ClientConfig, RootCertStore, ServerConfig};
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::server::TlsStream;
     use url::Url;
 
-    use super::super::upstream_mcp::{Forward, Upstreams};
+    use super::super::upstream_mcp::{Forward, Upstreams, client_with};
     use super::*;
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
@@ -285,24 +296,66 @@ mod tests {
     async fn exchange(head: &str) -> (Body, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}/mcp", listener.local_addr().unwrap())).unwrap();
+        let server = async { answering(listener.accept().await.unwrap().0, head).await };
+        tokio::join!(asking(Upstreams::default(), url), server)
+    }
+
+    /// The same over TLS.
+    async fn exchange_over_tls(head: &str) -> (Body, TlsStream<TcpStream>) {
+        let (cert, key) = self_signed();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add(cert.clone()).unwrap();
+        let trusting = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let trusting = trusting.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots);
+        let client = Upstreams::exactly(client_with(Arc::new(trusting.with_no_client_auth()), true));
+        let server =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let server = server.with_no_client_auth().with_single_cert(vec![cert], key).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("https://{}/mcp", listener.local_addr().unwrap())).unwrap();
+        let server = async {
+            let tcp = listener.accept().await.unwrap().0;
+            answering(TlsAcceptor::from(Arc::new(server)).accept(tcp).await.unwrap(), head).await
+        };
+        tokio::join!(asking(client, url), server)
+    }
+
+    async fn asking(client: Upstreams, url: Url) -> Body {
         let forward = Forward {
             method: "GET",
             headers: Vec::new(),
             body: Bytes::new(),
             patience: Duration::from_secs(10),
         };
-        let client = Upstreams::default();
-        let server = async {
-            let mut server = listener.accept().await.unwrap().0;
-            let mut seen = Vec::new();
-            while !seen.ends_with(b"\r\n\r\n") {
-                seen.push(server.read_u8().await.unwrap());
-            }
-            server.write_all(head.as_bytes()).await.unwrap();
-            server
-        };
-        let (answer, server) = tokio::join!(client.send(&url, forward, None), server);
-        (answer.unwrap().body, server)
+        client.send(&url, forward, None).await.unwrap().body
+    }
+
+    async fn answering<S: AsyncRead + AsyncWrite + Unpin>(mut server: S, head: &str) -> S {
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            seen.push(server.read_u8().await.unwrap());
+        }
+        server.write_all(head.as_bytes()).await.unwrap();
+        server.flush().await.unwrap();
+        server
+    }
+
+    /// Of 127.0.0.1, for a day.
+    fn self_signed() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let key = PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap();
+        let mut cert = X509::builder().unwrap();
+        cert.set_version(2).unwrap();
+        cert.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+        cert.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+        let name =
+            SubjectAlternativeName::new().ip("127.0.0.1").build(&cert.x509v3_context(None, None)).unwrap();
+        cert.append_extension(name).unwrap();
+        cert.set_pubkey(&key).unwrap();
+        cert.sign(&key, MessageDigest::sha256()).unwrap();
+        let private = PrivateKeyDer::try_from(key.private_key_to_pkcs8().unwrap()).unwrap();
+        (CertificateDer::from(cert.build().to_der().unwrap()), private)
     }
 
     impl Body {
@@ -333,6 +386,47 @@ mod tests {
         server.write_all(b"\n000003\r\nghi\r\n0\r\nx: y\r\n\r\n").await.unwrap();
         body.reads("ghi").await;
         assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn over_tls_too_and_nothing_that_was_already_deciphered_is_lost() {
+        let chunked = format!("{HEAD}transfer-encoding: chunked\r\n\r\n1\r\na\r\n5\r\nbc");
+        let (mut body, mut server) = exchange_over_tls(&chunked).await;
+        body.rest();
+        assert!(!body.is_direct(), "not all of it was handed on");
+        body.reads("abc").await;
+        body.rest();
+        assert!(body.is_direct());
+        server.write_all(b"def\r\n").await.unwrap();
+        server.flush().await.unwrap();
+        body.reads("def").await;
+        // One record of TLS that is deciphered at once and read in several pieces.
+        let long = "x".repeat(3 * AT_ONCE + 1);
+        server.write_all(format!("{:x}\r\n{long}\r\n", long.len()).as_bytes()).await.unwrap();
+        server.flush().await.unwrap();
+        body.reads(&long).await;
+        server.write_all(b"0\r\n\r\n").await.unwrap();
+        server.flush().await.unwrap();
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn over_tls_what_breaks_off_is_no_end_and_whoever_drops_it_hangs_up() {
+        let begun = format!("{HEAD}transfer-encoding: chunked\r\n\r\n1\r\na\r\n");
+        let (mut body, server) = exchange_over_tls(&begun).await;
+        body.reads("a").await;
+        body.rest();
+        assert!(body.is_direct());
+        drop(server);
+        assert!(body.next().await.unwrap().is_err());
+
+        let (mut body, mut server) = exchange_over_tls(&begun).await;
+        body.reads("a").await;
+        body.rest();
+        assert!(body.is_direct());
+        drop(body);
+        // The end of the connection, said or not.
+        assert!(matches!(server.read(&mut [0]).await, Ok(0) | Err(_)));
     }
 
     #[tokio::test]
