@@ -10,7 +10,7 @@ use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Condition, DefaultHeaders, Next, from_fn};
-use actix_web::{App, Error, HttpRequest, Resource, Route, guard, web};
+use actix_web::{App, Error, HttpRequest, Resource, Route, Scope, guard, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::flow::core::Core;
@@ -19,7 +19,7 @@ use crate::http::admin_api::Verb;
 use crate::http::{
     admin_api, cors, discovery, health, introspect, jwks, register, revoke, status_lists, token,
 };
-use crate::telemetry::{Metrics, RequestSpan};
+use crate::telemetry::{Metrics, RequestSpan, RouteBase, RoutePattern};
 use crate::types::admin::ADMIN_API;
 use crate::types::network::TrustedProxies;
 use crate::types::policy::{HEADER_TIMEOUT, KEEP_ALIVE, REQUEST_TIMEOUT, SHUTDOWN_GRACE};
@@ -54,9 +54,15 @@ pub enum Access {
 
 /// A route; `methods` is what it answers, for the `Allow` header of a 405 (RFC 9110 §15.5.6).
 fn route(path: &str, _: Access, methods: &'static str) -> Resource {
-    web::resource(path.to_owned()).default_service(web::to(
+    web::resource(path.to_owned()).app_data(RoutePattern::new(path)).default_service(web::to(
         move |request: HttpRequest, site: web::Data<Site>| home::wrong_method(request, site, methods),
     ))
+}
+
+/// A scope for routes that have `base` before them.
+fn within(base: &str) -> Scope {
+    let scope = web::scope(base);
+    if base.is_empty() { scope } else { scope.app_data(RouteBase(base.to_owned())) }
 }
 
 /// What only reads answers HEAD, too.
@@ -382,15 +388,19 @@ fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
     let inserted = format!("/.well-known/oauth-protected-resource{path}");
     let appended = format!("{path}/.well-known/oauth-protected-resource");
     for root in [Some(&inserted), (!path.is_empty()).then_some(&appended)].into_iter().flatten() {
+        // A scope of its own, because every request is compared with it: text at once, and only what is in it by pattern.
         config.service(
-            route(&format!("{root}{ADMIN_API}"), Access::Public, READ)
-                .wrap(from_fn(cors::any_origin))
-                .route(reading().to(admin_api::resource_metadata)),
-        );
-        config.service(
-            route(&format!("{root}/mcp/{{slug}}"), Access::Public, READ)
-                .wrap(from_fn(cors::any_origin))
-                .route(reading().to(gateway::metadata)),
+            within(root)
+                .service(
+                    route(ADMIN_API, Access::Public, READ)
+                        .wrap(from_fn(cors::any_origin))
+                        .route(reading().to(admin_api::resource_metadata)),
+                )
+                .service(
+                    route("/mcp/{slug}", Access::Public, READ)
+                        .wrap(from_fn(cors::any_origin))
+                        .route(reading().to(gateway::metadata)),
+                ),
         );
     }
     config.service(
@@ -454,7 +464,7 @@ pub fn serve(serving: Serving, listener: TcpListener) -> std::io::Result<(Server
             .wrap(from_fn(crate::telemetry::observe))
             .wrap(TracingLogger::<RequestSpan>::new())
             .configure(|config| discovery_routes(config, &inner))
-            .service(web::scope(&inner).configure(routes))
+            .service(within(&inner).configure(routes))
             .default_service(web::to(home::not_found))
     };
     let mut server = Server::build().shutdown_timeout(SHUTDOWN_GRACE.as_secs()).disable_signals();

@@ -16,6 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
+use super::request::RoutePattern;
 use crate::flow::core::Core;
 use crate::oauth::refresh::Cause;
 use crate::storage::audit::RECORDED;
@@ -48,11 +49,11 @@ pub struct Metrics {
 struct Stream(String);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Route(String);
+struct Route(RoutePattern);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Ended {
-    route: String,
+    route: RoutePattern,
     method: &'static str,
     status: &'static str,
 }
@@ -128,12 +129,12 @@ impl Metrics {
     pub(super) fn request_ends(
         &self,
         method: &Method,
-        route: Option<&str>,
+        route: Option<RoutePattern>,
         status: Option<StatusCode>,
         took: Duration,
     ) {
         self.in_flight.dec();
-        let route = route.unwrap_or("none").to_owned();
+        let route = route.unwrap_or_else(RoutePattern::none);
         if status.is_some() {
             self.durations.get_or_create(&Route(route.clone())).observe(took.as_secs_f64());
         }
@@ -222,7 +223,7 @@ fn labels(encoder: &mut LabelSetEncoder<'_>, pairs: &[(&str, &str)]) -> std::fmt
 
 impl EncodeLabelSet for Route {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        labels(encoder, &[("route", &self.0)])
+        labels(encoder, &[("route", self.0.as_str())])
     }
 }
 
@@ -234,7 +235,7 @@ impl EncodeLabelSet for Stream {
 
 impl EncodeLabelSet for Ended {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> std::fmt::Result {
-        labels(encoder, &[("route", &self.route), ("method", self.method), ("status", self.status)])
+        labels(encoder, &[("route", self.route.as_str()), ("method", self.method), ("status", self.status)])
     }
 }
 

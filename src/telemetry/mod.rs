@@ -18,7 +18,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use lines::Lines;
 pub use listener::serve_metrics;
 pub use metrics::Metrics;
-pub use request::{RequestSpan, observe};
+pub use request::{RequestSpan, RouteBase, RoutePattern, observe};
 
 use crate::config::{LogConfig, LogFormat};
 

@@ -2,6 +2,7 @@
 //! cookie or another header: those hold codes, tokens and passwords.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -34,6 +35,38 @@ impl RootSpanBuilder for RequestSpan {
 
     fn on_request_end<B: MessageBody>(_: Span, _: &Result<ServiceResponse<B>, Error>) {}
 }
+
+/// The pattern of a route, as its requests are counted: data of its resource. What actix finds out when it is asked is found
+/// out again, by trying every pattern until one fits.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct RoutePattern(Arc<str>);
+
+impl RoutePattern {
+    /// Of a route, from the server's root or from the [`RouteBase`] that its scope has.
+    #[must_use]
+    pub fn new(pattern: &str) -> Self {
+        Self(pattern.into())
+    }
+
+    /// Of a request that no route is for.
+    pub(super) fn none() -> Self {
+        Self::new("none")
+    }
+
+    fn under(&self, base: &RouteBase) -> Self {
+        Self::new(&format!("{}{}", base.0, self.0))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What the patterns of a scope's routes begin with: data of the scope.
+#[derive(Clone, Debug)]
+pub struct RouteBase(pub String);
 
 /// Writes the line of a request and counts it; a middleware inside the request's span.
 ///
@@ -84,8 +117,12 @@ impl Watch {
     }
 
     fn finish(mut self, request: &HttpRequest, status: StatusCode, refused: Option<&'static str>) {
-        let route = request.match_pattern();
-        self.count(route.as_deref(), Some(status), refused);
+        let route = request.app_data::<RoutePattern>().cloned();
+        let route = match request.app_data::<RouteBase>() {
+            Some(base) => route.map(|route| route.under(base)),
+            None => route,
+        };
+        self.count(route, Some(status), refused);
         let address = request.peer_addr().map(|peer| caller(request, peer.ip()));
         let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).map(bounded);
         tracing::info!(
@@ -111,7 +148,12 @@ impl Watch {
         );
     }
 
-    fn count(&mut self, route: Option<&str>, status: Option<StatusCode>, refused: Option<&'static str>) {
+    fn count(
+        &mut self,
+        route: Option<RoutePattern>,
+        status: Option<StatusCode>,
+        refused: Option<&'static str>,
+    ) {
         self.finished = true;
         if let Some(metrics) = &self.metrics {
             metrics.request_ends(&self.method, route, status, self.start.elapsed());
@@ -190,7 +232,18 @@ mod tests {
                     ])))
                     .wrap(from_fn(observe))
                     .wrap(TracingLogger::<RequestSpan>::new())
-                    .route("/token/{id}", web::post().to(refuse))
+                    .service(
+                        web::scope("/base").app_data(RouteBase("/base".to_owned())).service(
+                            web::resource("/token/{id}")
+                                .app_data(RoutePattern::new("/token/{id}"))
+                                .route(web::post().to(refuse)),
+                        ),
+                    )
+                    .service(
+                        web::resource("/token/{id}")
+                            .app_data(RoutePattern::new("/token/{id}"))
+                            .route(web::post().to(refuse)),
+                    )
                     .route(
                         "/fails",
                         web::get().to(|| async {
@@ -244,6 +297,24 @@ mod tests {
         );
         assert!(text.contains(r#"postern_refusals_total{reason="code_expired"} 1"#), "{text}");
         assert!(text.contains("postern_requests_in_flight 0"), "{text}");
+    }
+
+    #[actix_web::test]
+    async fn a_route_is_counted_by_its_pattern_from_the_root_also_within_a_scope() {
+        let metrics = web::Data::new(Metrics::default());
+        let app = app!(metrics);
+        for uri in ["/token/7", "/token/8", "/base/token/9"] {
+            let request = TestRequest::post().uri(uri).to_request();
+            assert_eq!(call_service(&app, request).await.status(), 400, "{uri}");
+        }
+        let text = metrics.render();
+        for line in [
+            r#"requests_total{route="/token/{id}",method="POST",status="4xx"} 2"#,
+            r#"requests_total{route="/base/token/{id}",method="POST",status="4xx"} 1"#,
+            r#"request_duration_seconds_count{route="/token/{id}"} 2"#,
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
     }
 
     #[actix_web::test]
