@@ -19,7 +19,7 @@ const P256: usize = 32;
 pub(super) enum Signer {
     /// ES256, which nearly every token is signed with: by the library that TLS brings, which takes three quarters of the
     /// time that OpenSSL does (docs/PERFORMANCE.md).
-    Es256(EcdsaKeyPair, SystemRandom),
+    Es256(Box<EcdsaKeyPair>, SystemRandom),
     /// Any other.
     Other(Box<dyn JwsSigner>),
 }
@@ -74,7 +74,7 @@ fn es256(jwk: &Jwk) -> Option<Signer> {
         &public,
         &rng,
     );
-    Some(Signer::Es256(key.ok()?, rng))
+    Some(Signer::Es256(Box::new(key.ok()?), rng))
 }
 
 /// A member as a number of fixed length, also where zeros at its beginning were left out.
