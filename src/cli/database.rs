@@ -7,21 +7,25 @@ use super::args::{
 };
 use super::output::CliError;
 use crate::config::Config;
+use crate::flow::failure::Fault;
 use crate::storage::DatabaseUrl;
 
 /// Refuses a command that has nothing to work on, before anything is made.
 ///
 /// # Errors
-/// When the embedded database does not exist, and the command is none that begins one.
+/// When there is no database or it cannot be reached, and the command is none that begins one.
 pub(super) fn wanted(config: &Config, command: &Command) -> Result<(), CliError> {
-    match &config.database_url {
-        DatabaseUrl::Sqlite(file) if !begins(command) && !file.exists() => Err(CliError::Failed(format!(
-            "there is no database at {}: run this where the server runs (data_dir and database_url say where it is), or \
-             begin one with `postern serve`",
-            file.display()
-        ))),
-        _ => Ok(()),
+    if begins(command) || config.database_url.has_begun().map_err(Fault::from)? {
+        return Ok(());
     }
+    let place = match &config.database_url {
+        DatabaseUrl::Sqlite(file) => format!("at {}", file.display()),
+        DatabaseUrl::Postgres(_) => "of Postern at the place that database_url names".to_owned(),
+    };
+    Err(CliError::Failed(format!(
+        "there is no database {place}: run this where the server runs (data_dir and database_url say where it is), or begin \
+         one with `postern serve`"
+    )))
 }
 
 /// Whether a command makes sense before there is anything: those that serve, those that add what rests on nothing else,

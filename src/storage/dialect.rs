@@ -106,6 +106,21 @@ pub(super) fn open_postgres(url: &str) -> Result<AnyConnection, StoreError> {
     Ok(AnyConnection::Postgres(connection))
 }
 
+/// Whether a database on a PostgreSQL server has tables of Postern. Looks, and makes nothing.
+#[expect(clippy::disallowed_methods, reason = "diesel has no words for what a database says of itself")]
+pub(super) fn has_tables(url: &str) -> Result<bool, StoreError> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = diesel::sql_types::Bool)]
+        found: bool,
+    }
+    let mut connection =
+        PgConnection::establish(url).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let found: Found = diesel::sql_query("SELECT to_regclass('audit_head') IS NOT NULL AS found")
+        .get_result(&mut connection)?;
+    Ok(found.found)
+}
+
 impl AnyConnection {
     /// Begins a transaction that will write. On SQLite it takes the write lock at once: a deferred one would fail
     /// half-way with SQLITE_BUSY, whatever the busy timeout.

@@ -9,7 +9,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::audit_chain;
-use super::dialect::{AnyConnection, open_postgres, open_sqlite};
+use super::dialect::{AnyConnection, has_tables, open_postgres, open_sqlite};
 use super::error::StoreError;
 use super::generations::{self, Topic};
 use super::migrate;
@@ -56,6 +56,17 @@ impl DatabaseUrl {
             return Ok(Self::Postgres(text.to_owned()));
         }
         Err("expected sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE".to_owned())
+    }
+
+    /// Whether there is a database of Postern; nothing is made by looking.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    pub fn has_begun(&self) -> Result<bool, StoreError> {
+        match self {
+            Self::Sqlite(path) => Ok(path.exists()),
+            Self::Postgres(url) => has_tables(url),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod admin_changes;
 mod audit;
 mod authorize;
 mod clients;
+mod commands;
 mod connections;
 mod consent;
 mod console_filters;

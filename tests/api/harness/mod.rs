@@ -16,6 +16,7 @@ mod tls_front;
 pub use app::{App, Ask, VERIFIER, challenge_of};
 pub use browser::{Browser, Form, Page};
 pub use certificates::{Made, OVER};
+pub use database::Database;
 pub use guarded::Guarded;
 pub use host::{Host, Served};
 pub use idp::{Idp, Refreshes, Signs};
