@@ -163,6 +163,10 @@ impl Call {
             self.end("ok", 200);
             return Some(known);
         }
+        if let Some(plain) = listing::plain(text).filter(|plain| plain.id == *self.id()) {
+            self.end(plain.outcome, 200);
+            return None;
+        }
         let mut parsed: Value = serde_json::from_slice(text).ok()?;
         let (mut changed, mut all_known) = (false, parsed.is_object());
         let messages = match &mut parsed {
@@ -235,14 +239,9 @@ impl Call {
 
 /// How a call ended, by its answer.
 fn outcome(message: &Value) -> &'static str {
-    let Some(result) = message.get("result") else { return "rpc_error" };
-    if result.get("isError") == Some(&Value::Bool(true)) {
-        "tool_error"
-    } else if result.get("resultType").and_then(Value::as_str) == Some("input_required") {
-        "input_required"
-    } else {
-        "ok"
-    }
+    message
+        .get("result")
+        .map_or("rpc_error", |result| listing::outcome_of(result.get("isError"), result.get("resultType")))
 }
 
 fn looks() -> Interval {
