@@ -98,6 +98,7 @@ async fn dispatch(cli: Cli) -> Result<Option<Said>, CliError> {
     let mut config = Config::from_process(cli.config)?;
     quieten(&mut config, &cli.command);
     crate::telemetry::start(&config.log).map_err(CliError::Usage)?;
+    crate::crypto::begin();
     database::wanted(&config, &cli.command)?;
     // Boxed, each for itself: as one, the futures of all commands would be held in memory by the one that serves.
     let said = match cli.command {

@@ -18,3 +18,9 @@ pub mod statement;
 pub mod webhook;
 
 pub use keyring::CryptoError;
+
+/// Starts OpenSSL so that it does not tidy up when the process ends. Before anything connects to PostgreSQL, whose library would
+/// start it otherwise: threads that were connecting at the end used what was tidied up already, and the process died of that.
+pub fn begin() {
+    openssl::init();
+}

@@ -18,6 +18,8 @@ pub struct Database {
 
 impl Database {
     pub fn fresh() -> Self {
+        // As the program does.
+        postern::crypto::begin();
         let folder = tempfile::tempdir().unwrap();
         let Ok(server) = std::env::var("POSTERN_TEST_DATABASE") else {
             let url = DatabaseUrl::Sqlite(folder.path().join("postern.db"));
