@@ -192,7 +192,7 @@ mod tests {
             r#"{"id":1,"result":[{"tools":[]}]}"#,
             r#"{"id":1,"result":"text"}"#,
             r#"[{"id":1,"result":{"tools":[]}}]"#,
-            r#"[null,1,{}]"#,
+            "[null,1,{}]",
             r#"{"id":1,"result":{}} {"id":1}"#,
             r#"{"id":1"#,
             "",
