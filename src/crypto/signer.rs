@@ -41,21 +41,21 @@ impl Signer {
     pub(super) fn seal(&self, token: &mut String) -> Result<(), CryptoError> {
         match self {
             Self::Es256(key, rng) => {
-                let signature = key
-                    .sign(rng, token.as_bytes())
-                    .map_err(|error| CryptoError::Failed(error.to_string()))?;
-                token.push('.');
-                URL_SAFE_NO_PAD.encode_string(signature, token);
+                let signature = key.sign(rng, token.as_bytes());
+                add(token, signature.map_err(|error| CryptoError::Failed(error.to_string()))?.as_ref());
             }
             Self::Other(signer) => {
-                let signature =
-                    signer.sign(token.as_bytes()).map_err(|error| CryptoError::Failed(error.to_string()))?;
-                token.push('.');
-                URL_SAFE_NO_PAD.encode_string(signature, token);
+                let signature = signer.sign(token.as_bytes());
+                add(token, &signature.map_err(|error| CryptoError::Failed(error.to_string()))?);
             }
         }
         Ok(())
     }
+}
+
+fn add(token: &mut String, signature: &[u8]) {
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, token);
 }
 
 fn es256(jwk: &Jwk) -> Option<Signer> {
