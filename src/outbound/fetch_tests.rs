@@ -280,11 +280,19 @@ async fn no_certificate_no_answer() {
 #[tokio::test]
 async fn one_host_is_asked_so_often_and_no_more() {
     let fetcher = Fetcher::with_lookup(false, Names::new(&["127.0.0.1"]));
-    for _ in 0..FETCHES_PER_HOST_A_MINUTE {
-        let error = fetcher.fetch("https://one.example/c", "*/*", None).await.unwrap_err();
-        assert!(matches!(error, FetchError::PrivateAddress(_)));
-    }
-    let error = fetcher.clone().fetch("https://ONE.example/d", "*/*", None).await.unwrap_err();
+    let again = fetcher.clone();
+    let mut asked = 0;
+    let error = loop {
+        // However it is spelled, and whoever asks.
+        let (by, name) = if asked < FETCHES_PER_HOST_A_MINUTE { (&fetcher, "one") } else { (&again, "ONE") };
+        let error = by.fetch(&format!("https://{name}.example/c"), "*/*", None).await.unwrap_err();
+        if !matches!(error, FetchError::PrivateAddress(_)) {
+            break error;
+        }
+        asked += 1;
+    };
+    // A slow machine is given some back meanwhile.
+    assert!((FETCHES_PER_HOST_A_MINUTE..2 * FETCHES_PER_HOST_A_MINUTE).contains(&asked), "{asked}");
     assert_eq!(error, FetchError::RateLimited("one.example".to_owned()));
     assert!(error.is_temporary());
     let other = fetcher.fetch("https://two.example/c", "*/*", None).await.unwrap_err();

@@ -268,8 +268,17 @@ async fn who_registers_too_often_has_to_wait() {
     assert_eq!(last.status, 429, "{}", last.text);
     assert!(!last.header("retry-after").is_empty());
     assert_eq!(last.header("access-control-allow-origin"), "*");
-    let spoofed = node.request("POST", "/register").header("x-forwarded-for", "203.0.113.9").json(&body());
-    assert_eq!(Answer::of(spoofed).await.status, 429, "nobody's word for where it comes from");
+    // Nobody's word for where it comes from counts. Some is given back meanwhile; were each of these addresses one of its own,
+    // all of them would be let in.
+    let spoofed = |n: usize| {
+        Answer::of(
+            node.request("POST", "/register")
+                .header("x-forwarded-for", format!("203.0.113.{n}"))
+                .json(&body()),
+        )
+    };
+    let answers = futures_util::future::join_all((0..32).map(spoofed)).await;
+    assert!(answers.iter().any(|answer| answer.status == 429));
 }
 
 #[tokio::test]
