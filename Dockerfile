@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 # glibc, libgcc and nothing else: no shell, no package manager, user 65532. Root certificates are inside the binary.
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build --chown=65532:65532 /out/var/lib/postern /var/lib/postern
+COPY --from=build --chown=65532:65532 /out/var/lib/ /var/lib/
 COPY --from=build /out/usr/local/bin/postern /usr/local/bin/postern
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/postern/
 ENV POSTERN_LISTEN=0.0.0.0:8080 \
