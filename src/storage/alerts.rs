@@ -5,7 +5,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 
 use super::access_map::escaped;
-use super::audit::{ChainedRow, read_chained};
+use super::audit::{ChainedRow, by_kind, read_chained};
 use super::error::StoreError;
 use super::row::{moment, need};
 use super::schema::{alert, audit_event, detector_rule};
@@ -129,6 +129,9 @@ pub fn records(
         .order((audit_event::at.asc(), audit_event::seq.asc()))
         .limit(DETECTOR_READ)
         .into_boxed();
+    if let Some(said) = by_kind(kinds) {
+        query = query.filter(said);
+    }
     query = match of {
         None => query,
         Some(Subject::Person(id)) => query.filter(audit_event::user_id.eq(id.to_string())),

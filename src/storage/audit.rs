@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use super::audit_chain::{Chained, Opening};
 use super::error::StoreError;
@@ -68,14 +71,28 @@ pub struct AuditFilter {
 
 impl AuditFilter {
     /// Whether an index serves the whole of it. A person has few records enough to look through.
-    const fn is_indexed(&self) -> bool {
+    fn is_indexed(&self) -> bool {
         let others = self.grant_id.is_some()
             || self.resource_id.is_some()
             || self.address.is_some()
-            || self.request_id.is_some();
+            || self.request_id.is_some()
+            || self.kind.is_some_and(|kind| by_kind(&[kind]).is_none());
         self.user_id.is_some() || !(others || (self.client_id.is_some() && self.kind.is_some()))
     }
 }
+
+/// The kinds that most records are of. They are not in the index on kinds, see migration `audit_kinds`.
+const MOST: [AuditKind; 2] = [AuditKind::CallBegun, AuditKind::CallEnded];
+
+/// What a query has to say, beside its kinds, for a database to see that the index on kinds serves it; nothing where it does
+/// not.
+pub(super) fn by_kind(kinds: &[AuditKind]) -> Option<SqlLiteral<Bool>> {
+    let served = kinds.iter().all(|kind| !MOST.contains(kind));
+    served.then(|| sql(SERVED))
+}
+
+/// As the index says it.
+const SERVED: &str = "audit_event.kind NOT IN ('call.begun', 'call.ended')";
 
 /// How many records of each kind this process has appended, for the metrics. One that is rolled back later counts.
 pub static RECORDED: Tally = Tally::new();
@@ -170,7 +187,7 @@ pub fn look_chained(
             since: filter.since,
             until: filter.until,
             client_id: filter.client_id.clone(),
-            kind: filter.kind.filter(|_| filter.client_id.is_none()),
+            kind: filter.kind.filter(|kind| filter.client_id.is_none() && by_kind(&[*kind]).is_some()),
             ..AuditFilter::default()
         };
         let mut moments = narrowed(&walked).select(table::at).order(table::at.desc());
@@ -293,6 +310,9 @@ fn narrowed(filter: &AuditFilter) -> Narrowed {
     }
     if let Some(kind) = filter.kind {
         query = query.filter(table::kind.eq(kind.as_str()));
+        if let Some(said) = by_kind(&[kind]) {
+            query = query.filter(said);
+        }
     }
     query
 }
@@ -339,4 +359,34 @@ pub(super) fn read_chained(row: ChainedRow) -> Result<Chained, StoreError> {
     };
     let opening = salt.map(|salt| Opening { salt, detail });
     Ok(Chained { event, lane, position, opening, commitment, hash, erased })
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::sqlite::SqliteConnection;
+
+    use super::*;
+
+    #[test]
+    fn the_index_on_kinds_serves_what_it_is_said_to_serve() {
+        let quoted = MOST.map(|kind| format!("'{}'", kind.as_str())).join(", ");
+        let said = format!("kind NOT IN ({quoted})");
+        assert!(SERVED.ends_with(&said), "{SERVED}");
+        let migrations = [
+            include_str!("../../migrations/sqlite/2026-11-28-000090_audit_kinds/up.sql"),
+            include_str!("../../migrations/postgres/2026-11-28-000090_audit_kinds/up.sql"),
+        ];
+        assert!(migrations.iter().all(|text| text.contains(&said)));
+        let mut database = SqliteConnection::establish(":memory:").unwrap();
+        let (_, index) = migrations[0].split_once(';').unwrap();
+        database
+            .batch_execute(&format!(
+                "CREATE TABLE audit_event (kind TEXT NOT NULL, at BIGINT NOT NULL);{index}"
+            ))
+            .unwrap();
+        let found = "SELECT 1 FROM audit_event INDEXED BY audit_event_by_kind WHERE kind = 'x'";
+        assert!(database.batch_execute(found).is_err(), "the index would serve anything");
+        database.batch_execute(&format!("{found} AND {SERVED}")).unwrap();
+    }
 }
