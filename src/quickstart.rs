@@ -181,9 +181,9 @@ impl TokenVerifier for Verifier {
     fn verify(&self, token: &str) -> Result<Caller, Refused> {
         match verify(&self.core, token, &self.resource) {
             Ok(claims) => Ok(Caller {
-                sub: claims.sub,
+                sub: claims.sub.clone(),
                 client_id: claims.client_id.as_str().to_owned(),
-                scopes: claims.scope,
+                scopes: claims.scope.clone(),
                 grant_id: Some(claims.grant_id.to_string()),
             }),
             Err(Unverified::Invalid) => Err(Refused::Invalid),

@@ -8,9 +8,10 @@ use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, map_config}
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppConfig, Server, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::Method;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Condition, DefaultHeaders, Next, from_fn};
-use actix_web::{App, Error, HttpRequest, Resource, Route, Scope, guard, web};
+use actix_web::{App, Error, HttpRequest, HttpResponse, Resource, Route, Scope, guard, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::flow::core::Core;
@@ -59,6 +60,26 @@ fn route(path: &str, _: Access, methods: &'static str) -> Resource {
     ))
 }
 
+/// A route to all that is under `base`, whose handler reads the rest of the path itself: to compare it with a pattern costs more
+/// than all else by which a route is found.
+fn under(base: &str, path: &str, _: Access) -> Scope {
+    web::scope(base).app_data(RoutePattern::new(path))
+}
+
+/// What is under [`MCP`].
+async fn gateway_or_wrong_method(
+    request: HttpRequest,
+    payload: web::Payload,
+    core: web::Data<Core>,
+    from: From,
+    site: web::Data<Site>,
+) -> HttpResponse {
+    match *request.method() {
+        Method::GET | Method::POST | Method::DELETE => gateway::serve(request, payload, core, from).await,
+        _ => home::wrong_method(request, site, "GET, POST, DELETE").await,
+    }
+}
+
 /// A scope for routes that have `base` before them.
 fn within(base: &str) -> Scope {
     let scope = web::scope(base);
@@ -69,6 +90,9 @@ fn within(base: &str) -> Scope {
 fn reading() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
+
+/// A server behind the gateway.
+const MCP: &str = "/mcp/{slug}";
 
 const READ: &str = "GET, HEAD";
 const FORM: &str = "GET, POST";
@@ -85,11 +109,9 @@ fn routes(config: &mut web::ServiceConfig) {
         .service(route("/introspect", Access::Client, POST).route(web::post().to(introspect::post)))
         .service(route("/revoke", Access::Client, POST).wrap(cors()).route(web::post().to(revoke::post)))
         .service(
-            route("/mcp/{slug}", Access::Token, "GET, POST, DELETE")
+            under("/mcp", MCP, Access::Token)
                 .wrap(from_fn(gateway::known_only))
-                .route(web::get().to(gateway::serve))
-                .route(web::post().to(gateway::serve))
-                .route(web::delete().to(gateway::serve)),
+                .default_service(web::to(gateway_or_wrong_method)),
         )
         .service(
             route("/register", Access::Registration, POST).wrap(cors()).route(web::post().to(register::post)),
@@ -397,7 +419,7 @@ fn discovery_routes(config: &mut web::ServiceConfig, path: &str) {
                         .route(reading().to(admin_api::resource_metadata)),
                 )
                 .service(
-                    route("/mcp/{slug}", Access::Public, READ)
+                    route(MCP, Access::Public, READ)
                         .wrap(from_fn(cors::any_origin))
                         .route(reading().to(gateway::metadata)),
                 ),

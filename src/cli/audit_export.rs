@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::audit::record;
 use super::output::{CliError, Said};
 use crate::flow::audit;
-use crate::flow::audit_chain::hex;
 use crate::flow::core::Core;
 use crate::storage::audit::AuditFilter;
 use crate::storage::audit_chain::Chained;
 use crate::types::csv;
+use crate::types::hex::hex;
 
 /// The members of a record that are columns of a CSV file.
 const COLUMNS: [&str; 10] = [

@@ -169,30 +169,19 @@ impl KeyRing {
     /// # Errors
     /// The first reason found; never a panic, whatever the token holds.
     pub fn verify(&self, token: &str, typ: &str, now: Timestamp) -> Result<Map<String, Value>, TokenError> {
-        self.judge(token, typ, now, false)
+        self.verify_by(token, typ, now).map(|(_, claims)| claims)
     }
 
-    /// Like [`KeyRing::verify`], for a token whose signature is known to fit, byte for byte this token: everything is
-    /// looked at again but the signature. A `kid` is a thumbprint, so the key is still the same one.
+    /// [`KeyRing::verify`], with the `kid` of the key that the signature fits.
     ///
     /// # Errors
     /// The first reason found.
-    pub fn verify_again(
+    pub fn verify_by(
         &self,
         token: &str,
         typ: &str,
         now: Timestamp,
-    ) -> Result<Map<String, Value>, TokenError> {
-        self.judge(token, typ, now, true)
-    }
-
-    fn judge(
-        &self,
-        token: &str,
-        typ: &str,
-        now: Timestamp,
-        signature_fits: bool,
-    ) -> Result<Map<String, Value>, TokenError> {
+    ) -> Result<(String, Map<String, Value>), TokenError> {
         let parsed = Compact::parse(token).ok_or(TokenError::Malformed)?;
         if parsed.has_extensions() {
             return Err(TokenError::Malformed);
@@ -205,7 +194,7 @@ impl KeyRing {
         if parsed.header_text("typ") != Some(typ) {
             return Err(TokenError::WrongType);
         }
-        if !signature_fits && !fits(key.verifier.as_ref(), parsed.message, &parsed.signature) {
+        if !fits(key.verifier.as_ref(), parsed.message, &parsed.signature) {
             return Err(TokenError::BadSignature);
         }
         let claims = parsed.claims;
@@ -213,7 +202,16 @@ impl KeyRing {
             return Err(TokenError::Claims);
         }
         let exp = numeric_date(&claims, "exp").ok_or(TokenError::Claims)?;
-        if Timestamp::from_seconds(exp) > now { Ok(claims) } else { Err(TokenError::Expired) }
+        if Timestamp::from_seconds(exp) <= now {
+            return Err(TokenError::Expired);
+        }
+        Ok((key.kid.clone(), claims))
+    }
+
+    /// Whether what a key has signed still counts. A `kid` is a thumbprint: of the same name is the same key.
+    #[must_use]
+    pub fn publishes(&self, kid: &str, now: Timestamp) -> bool {
+        self.published(now).any(|key| key.kid == kid)
     }
 
     fn published(&self, now: Timestamp) -> impl Iterator<Item = &Key> {

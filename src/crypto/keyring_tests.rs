@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::crypto::access_token::{
+use crate::crypto::seal::MasterKey;
+use crate::types::access_token::{
     ACCESS_TOKEN_TYPE, AccessTokenClaims, STATUS_LIST_TYPE, Status, StatusReference,
 };
-use crate::crypto::seal::MasterKey;
 use crate::types::client::ClientId;
 use crate::types::id::{GrantId, TokenId};
 use crate::types::random::SeededRng;
@@ -101,7 +101,7 @@ fn access_token_claims_read_back() {
     };
     let token = ring.sign(SigningAlg::ES256, ACCESS_TOKEN_TYPE, &claims, NOW).unwrap();
     let map = ring.verify(&token, ACCESS_TOKEN_TYPE, NOW).unwrap();
-    assert_eq!(AccessTokenClaims::read(map.clone()), Ok(claims));
+    assert_eq!(AccessTokenClaims::read(map.clone()), Some(claims));
     for name in ["aud", "jti", "client_id", "scope", "grant_id", "status", "sub"] {
         for wrong in
             [None, Some(json!(7)), Some(json!(["x"])), Some(json!({"status_list": {"idx": -1, "uri": ""}}))]
@@ -109,7 +109,7 @@ fn access_token_claims_read_back() {
             let mut map = map.clone();
             map.remove(name);
             map.extend(wrong.map(|value| (name.to_owned(), value)));
-            assert_eq!(AccessTokenClaims::read(map), Err(TokenError::Claims), "{name}");
+            assert_eq!(AccessTokenClaims::read(map), None, "{name}");
         }
     }
 }

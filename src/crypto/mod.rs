@@ -1,7 +1,6 @@
 //! One mechanism a file: sealing of secrets at rest, signing keys, tokens, client assertions, passwords. The only
 //! folder that names the libraries behind them.
 
-pub mod access_token;
 pub mod assertion;
 pub mod certificate;
 mod compact;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use super::keyring::CryptoError;
 use super::seal::{MasterKey, NONCE};
+use crate::types::hex::hex;
 use crate::types::random::Rng;
 use crate::types::root_key::{RootUse, WrappedRoot};
 use crate::types::secret::Secret;
@@ -216,12 +217,7 @@ impl std::fmt::Debug for Roots {
 /// What tells master keys apart.
 #[must_use]
 pub fn fingerprint(master: &MasterKey) -> String {
-    use std::fmt::Write as _;
-    master.derive("fingerprint").iter().take(8).fold(String::new(), |mut text, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(master.derive("fingerprint").first_chunk::<8>().map_or(&[], |start| start.as_slice()))
 }
 
 fn root_of(sealed: &[u8]) -> Option<u32> {

@@ -10,6 +10,7 @@ use crate::types::access_rule::{AccessRule, Holder, NamedRole, Who};
 use crate::types::admin::{ADMIN_API, Permission};
 use crate::types::audit::AuditKind;
 use crate::types::client::ClientId;
+use crate::types::hex::hex;
 use crate::types::id::{ResourceId, UserId};
 use crate::types::key::SigningAlg;
 use crate::types::resource::{ClientRule, GatewayRule, Resource, ResourceScope};
@@ -142,7 +143,7 @@ pub async fn enter(
         refused(core, caller, &claims.client_id, by.user_id, need).await?;
         return Err(Denied::Scope);
     }
-    Ok(Principal { by, client_id: claims.client_id, subject: claims.sub })
+    Ok(Principal { by, client_id: claims.client_id.clone(), subject: claims.sub.clone() })
 }
 
 async fn refused(
@@ -215,8 +216,4 @@ pub async fn answered(core: &Core, ticket: &Ticket, status: u16, body: &[u8]) ->
 pub async fn abandoned(core: &Core, ticket: &Ticket) -> Result<(), Fault> {
     let digest = ticket.0;
     Ok(core.store.write(move |tx| api_requests::forget(tx, &digest)).await?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    super::audit_chain::hex(bytes)
 }

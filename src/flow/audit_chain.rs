@@ -9,6 +9,7 @@ use super::failure::Fault;
 use crate::storage::audit_chain::{self, Chained, Checkpoint, Marked};
 use crate::storage::{StoreError, Tx};
 use crate::types::audit_chain::{AuditKey, BEGINNING, ERASED, Hash, Head, Mark, commitment, link};
+use crate::types::hex::hex;
 use crate::types::key::SigningAlg;
 use crate::types::policy::{AUDIT_WALK, SWEEP_BATCH};
 use crate::types::time::Timestamp;
@@ -261,15 +262,4 @@ pub async fn trim(core: &Core) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// Lower-case hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing into a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

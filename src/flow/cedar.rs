@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::audit_chain::hex;
 use super::core::{Caller, Core};
 use super::live;
 use super::people::OrderError;
@@ -15,6 +14,7 @@ use crate::account::cedar::{Checked, Names, Policies, check as checked};
 use crate::storage::cedar::{self as rows, StoredCedar};
 use crate::storage::{audit, resources as servers};
 use crate::types::audit::AuditKind;
+use crate::types::hex::hex;
 use crate::types::resource::Resource;
 use crate::types::time::Timestamp;
 

@@ -7,7 +7,7 @@ use quick_cache::sync::Cache;
 use super::client_credentials::Machine;
 use super::ended::Ended;
 use super::failure::Fault;
-use super::live::{Live, View};
+use super::live::Live;
 use super::overview::Course;
 use super::register::RegistrationLimiter;
 use super::status_list::StatusList;
@@ -15,8 +15,7 @@ use super::stdio::Stdio;
 use super::stream::OutgoingState;
 use super::traffic::Traffic;
 use super::upstream_tokens::{Known, Vouched};
-use crate::crypto::access_token::ACCESS_TOKEN_TYPE;
-use crate::crypto::keyring::TokenError;
+use super::verify::OwnToken;
 use crate::crypto::passkey::Passkeys;
 use crate::crypto::password::PasswordHasher;
 use crate::crypto::roots::Roots;
@@ -102,9 +101,8 @@ pub struct Core {
     pub hook_failures: RegistrationLimiter,
     /// Signed status lists, by number.
     pub status_lists: Cache<i64, Arc<StatusList>>,
-    /// Access tokens whose signature has been verified, by digest: what an introspection costs is mostly the signature,
-    /// and servers ask about the same token again and again. Everything else about a token is looked at each time.
-    pub verified: Cache<TokenDigest, ()>,
+    /// Access tokens that have been verified, by digest; see [`super::verify::own`].
+    pub verified: Cache<TokenDigest, Arc<OwnToken>>,
     /// Token answers given, by [`crate::types::client::GrantType::ALL`].
     pub issued: Counters<3>,
     /// Used refresh tokens that came again, by [`crate::oauth::refresh::Cause::ALL`].
@@ -124,26 +122,6 @@ impl Core {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// The claims of one of our access tokens, if it is good at `now` as far as the token itself can say: signature, key,
-    /// kind and time.
-    ///
-    /// # Errors
-    /// Why it is not.
-    pub fn claims(
-        &self,
-        view: &View,
-        token: &str,
-        now: Timestamp,
-    ) -> Result<serde_json::Map<String, serde_json::Value>, TokenError> {
-        let digest = TokenDigest::of(token);
-        if self.verified.get(&digest).is_some() {
-            return view.keys.verify_again(token, ACCESS_TOKEN_TYPE, now);
-        }
-        let claims = view.keys.verify(token, ACCESS_TOKEN_TYPE, now)?;
-        self.verified.insert(digest, ());
-        Ok(claims)
     }
 
     /// A place in the status lists that no other token has. Places are reserved in blocks and used in random order,

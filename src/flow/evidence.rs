@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::audit_chain::{checkpoint, hex};
+use super::audit_chain::checkpoint;
 use super::core::{Caller, Core};
 use super::failure::Fault;
 use crate::storage::audit_chain::{self, Chained};
@@ -21,6 +21,7 @@ use crate::types::audit::AuditKind;
 use crate::types::audit_chain::{AuditKey, BEGINNING, Hash, Head, Mark};
 use crate::types::client::ClientId;
 use crate::types::cut::{Cut, Target};
+use crate::types::hex::hex;
 use crate::types::id::{GrantId, ResourceId, UserId};
 use crate::types::key::SigningAlg;
 use crate::types::network::Network;

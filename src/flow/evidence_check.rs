@@ -8,13 +8,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::audit_chain::{CHECKPOINT_TYPE, hex};
+use super::audit_chain::CHECKPOINT_TYPE;
 use super::evidence::{SEAL_TYPE, Scope, VERSION};
 use crate::crypto::statement::verify;
 use crate::storage::audit_chain::{Chained, Opening};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::audit_chain::{BEGINNING, Hash, Head, SALT, commitment, link};
 use crate::types::client::ClientId;
+use crate::types::hex::hex;
 use crate::types::id::{AuditId, GrantId, ResourceId, UserId};
 use crate::types::time::Timestamp;
 

@@ -14,6 +14,7 @@ use crate::storage::audit::{self, AuditFilter};
 use crate::storage::console::{AppFilter, PeopleFilter};
 use crate::types::audit::AuditKind;
 use crate::types::client::Client;
+use crate::types::hex::hex;
 use crate::types::id::{AlertId, CutId, GrantId, SessionId, UserId};
 use crate::types::key::SigningKey;
 use crate::types::policy::EXPORT_STEP;
@@ -297,7 +298,7 @@ async fn records(core: &Core, filter: AuditFilter, after: Option<String>) -> Res
             event.detail.clone(),
             json!(chained.lane),
             json!(chained.position),
-            json!(super::audit_chain::hex(&chained.hash)),
+            json!(hex(&chained.hash)),
         ]);
     }
     Ok((rows, page.next.map(|place| place.to_string())))

@@ -15,28 +15,29 @@ use super::core::{Caller, Core};
 pub use super::ended::note as note_end;
 use super::failure::Fault;
 use super::hold::{self, is_cut};
-use super::introspect::status_index;
 use super::kept_lists::KeptLists;
 use super::live::{self, View};
 pub use super::traffic::{Place, Refused, place, reached, rests};
 use super::upstream_tls::Tls;
+use super::verify;
 pub use crate::account::call::{Ask, Verdict};
 use crate::account::call::{By, Known, decide};
 use crate::account::cedar::Policies;
 use crate::account::cut::Hold;
 use crate::account::permission;
-use crate::crypto::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::crypto::seal::Opener;
 use crate::outbound::upstream::Upstream;
 use crate::storage::cedar::{self, StoredCedar};
 use crate::storage::gateway::{self as rows, SealedCredential};
 use crate::storage::upstream_tls::{self, SealedTls};
 use crate::storage::{StoreError, Tx, audit, call_rules, connections, grants, users};
+use crate::types::access_token::{AccessTokenClaims, Status, StatusReference};
 use crate::types::audit::{AuditEvent, AuditKind};
 use crate::types::call_limit::CallLimit;
 use crate::types::call_rule::CallRule;
 use crate::types::callers::{CallerFacts, Standing};
 use crate::types::grant::Grant;
+use crate::types::hex::hex;
 use crate::types::id::{ResourceId, UserId};
 use crate::types::resource::{PassKind, Resource};
 use crate::types::time::Timestamp;
@@ -227,7 +228,7 @@ pub fn find(core: &Core, slug: &str) -> Option<Arc<Route>> {
 #[derive(Clone, Debug)]
 pub struct Pass {
     /// What their token says.
-    pub claims: AccessTokenClaims,
+    pub claims: Arc<AccessTokenClaims>,
     /// The token's place in the status lists; one that is none for a grant token.
     index: i64,
     /// The grant token, where it is one.
@@ -325,11 +326,10 @@ fn admit_now(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     if let Some(token) = Token::parse(TokenKind::Grant, token) {
         return admit_grant_token(core, &view, route, token.digest(), now);
     }
-    let claims = core.claims(&view, token, now).map_err(|_| Stop::Invalid)?;
-    let claims = AccessTokenClaims::read(claims).map_err(|_| Stop::Invalid)?;
-    super::usage::presented(core, &view, &route.resource.uri, &claims, now);
-    let index = status_index(core, &claims).ok_or(Stop::Invalid)?;
-    let pass = Pass { claims, index, token: None, tools: None, standing: None };
+    let own = verify::own(core, &view, token, now).ok_or(Stop::Invalid)?;
+    super::usage::presented(core, &view, &route.resource.uri, &own.claims, now);
+    let index = own.place;
+    let pass = Pass { claims: Arc::clone(&own.claims), index, token: None, tools: None, standing: None };
     let meant =
         pass.claims.iss == core.policy.issuer.as_str() && pass.claims.aud == route.resource.uri.as_str();
     if !meant || view.revoked.contains_key(&index) {
@@ -387,7 +387,7 @@ fn admit_grant_token(
     }
     core.usage.checked(grant.id, &claims.sub, &claims.client_id, now);
     let tools = known.tools.clone();
-    Ok(Pass { claims, index: NO_PLACE, token: Some(digest), tools, standing: None })
+    Ok(Pass { claims: Arc::new(claims), index: NO_PLACE, token: Some(digest), tools, standing: None })
 }
 
 /// Notes that a grant token is used, now and then: nothing is ever issued under it that would tell.
@@ -481,7 +481,7 @@ pub fn session_in(core: &Core, pass: &Pass, route: &Route, id: &str) -> Option<S
 pub fn digest_of_arguments(core: &Core, route: &Route, text: &str) -> String {
     let digest =
         core.master.mac("call arguments", &[route.resource.id.to_string().as_bytes(), text.as_bytes()]);
-    super::audit_chain::hex(&digest)
+    hex(&digest)
 }
 
 /// A record of something that somebody who was let in does at this server.

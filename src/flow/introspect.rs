@@ -6,14 +6,13 @@ use super::clients;
 use super::core::{Caller, Core};
 use super::failure::Failure;
 use super::live::{self, View};
-use crate::crypto::access_token::AccessTokenClaims;
+use super::verify;
 use crate::oauth::client_auth::Presented;
 use crate::oauth::introspect::{self, Asker};
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
 use crate::storage::{access_tokens, families};
 use crate::types::client::ClientId;
-use crate::types::policy::STATUS_LIST_SIZE;
 use crate::types::time::Timestamp;
 use crate::types::token::{Token, TokenKind};
 
@@ -45,24 +44,16 @@ pub async fn introspect(
             introspect::refresh_token(&asker, &token, &family, core.policy.issuer.as_str(), now)
         }));
     }
-    let Ok(claims) = core.claims(&core.live.view(), token, now) else {
+    let Some(own) = verify::own(core, &core.live.view(), token, now) else {
         return Ok(introspect::inactive());
     };
-    let Ok(typed) = AccessTokenClaims::read(claims.clone()) else { return Ok(introspect::inactive()) };
-    let Some(index) = status_index(core, &typed) else { return Ok(introspect::inactive()) };
-    super::usage::asked(core, &asker, &typed, now);
-    if super::hold::is_cut(live::current(core).await?.as_ref(), &typed, now) {
+    super::usage::asked(core, &asker, &own.claims, now);
+    if super::hold::is_cut(live::current(core).await?.as_ref(), &own.claims, now) {
         return Ok(introspect::inactive());
     }
-    let record = core.store.lookup(move |tx| access_tokens::find(tx, index)).await?;
-    Ok(introspect::access_token(&asker, &claims, record.as_ref()))
-}
-
-/// A token's place over all status lists.
-pub(super) fn status_index(core: &Core, claims: &AccessTokenClaims) -> Option<i64> {
-    let reference = &claims.status.status_list;
-    let list = reference.uri.strip_prefix(&core.policy.issuer.url("/status-lists/"))?.parse::<i64>().ok()?;
-    list.checked_mul(STATUS_LIST_SIZE)?.checked_add(reference.idx)
+    let place = own.place;
+    let record = core.store.lookup(move |tx| access_tokens::find(tx, place)).await?;
+    Ok(introspect::access_token(&asker, &own.claims, record.as_ref()))
 }
 
 /// An MCP server with its own credentials, or a client that can keep a secret. Anyone else is refused.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::core::Core;
 use super::failure::Fault;
-use crate::crypto::access_token::{ACCESS_TOKEN_TYPE, AccessTokenClaims, Status, StatusReference};
+use crate::types::access_token::{ACCESS_TOKEN_TYPE, AccessTokenClaims, Status, StatusReference};
 use crate::types::client::ClientId;
 use crate::types::factor::Methods;
 use crate::types::grant::AccessToken;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use super::core::Core;
 use super::failure::Fault;
 use super::{
-    admin_api, audit_chain, call_approvals, connections, cut_hooks, endpoints, factors, federation,
-    give_back, outbox, passkeys, providers, second_step, upstream, upstream_auth, upstream_tls,
-    upstream_tokens, vault,
+    admin_api, call_approvals, connections, cut_hooks, endpoints, factors, federation, give_back, outbox,
+    passkeys, providers, second_step, upstream, upstream_auth, upstream_tls, upstream_tokens, vault,
 };
 use crate::crypto::keyring;
 use crate::storage::sealed::{self as columns, Column, Place};
+use crate::types::hex::hex;
 use crate::types::policy::SWEEP_BATCH;
 
 /// The setting that keeps the password of the demonstration, and the account that it is of.
@@ -65,7 +65,7 @@ const SEALED: [Sealed; 17] = [
 fn name_of(place: &Place) -> String {
     match place {
         Place::Text(name) => name.clone(),
-        Place::Digest(digest) => audit_chain::hex(digest),
+        Place::Digest(digest) => hex(digest),
         Place::Pair(one, other) => format!("{one}\n{other}"),
     }
 }

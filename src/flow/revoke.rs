@@ -3,9 +3,7 @@
 use super::clients;
 use super::core::{Caller, Core};
 use super::failure::Failure;
-use super::introspect::status_index;
-use super::live;
-use crate::crypto::access_token::AccessTokenClaims;
+use super::{live, verify};
 use crate::oauth::client_auth::Presented;
 use crate::oauth::params::Params;
 use crate::oauth::refusal::Reason;
@@ -55,9 +53,8 @@ pub async fn revoke(
             })
             .await?;
     } else {
-        let Ok(claims) = core.claims(&core.live.view(), text, now) else { return Ok(()) };
-        let Ok(claims) = AccessTokenClaims::read(claims) else { return Ok(()) };
-        let Some(index) = status_index(core, &claims) else { return Ok(()) };
+        let Some(own) = verify::own(core, &core.live.view(), text, now) else { return Ok(()) };
+        let (claims, place) = (&own.claims, own.place);
         if claims.client_id != client.id {
             return Err(Reason::ForeignToken.into());
         }
@@ -65,7 +62,7 @@ pub async fn revoke(
         event.detail = serde_json::json!({ "token": "access_token", "jti": claims.jti });
         core.store
             .write(move |tx| {
-                if access_tokens::revoke(tx, index, now)? {
+                if access_tokens::revoke(tx, place, now)? {
                     audit::append(tx, &event)?;
                 }
                 Ok(())

@@ -10,7 +10,6 @@ use std::sync::PoisonError;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::audit_chain::hex;
 use super::core::{Caller, Core};
 use super::endpoints::{self as managed, about, authorization};
 use super::failure::Fault;
@@ -21,6 +20,7 @@ use crate::outbound::syslog::Collector;
 use crate::storage::audit_chain::{self, Chained};
 use crate::storage::{StoreError, audit, endpoints};
 use crate::types::audit::AuditKind;
+use crate::types::hex::hex;
 use crate::types::policy::{DELIVERY_LEASE, STREAM_BATCH, STREAM_BATCHES_A_ROUND, STREAM_LONGEST_WAIT};
 use crate::types::signal::{Endpoint, Progress, StreamTarget};
 

@@ -17,7 +17,7 @@ use crate::flow::stdio;
 use crate::flow::tools;
 use crate::flow::upstream_tls;
 use crate::flow::upstream_tokens::{Shown, shown};
-use crate::outbound::upstream_mcp::{Forward, Streamed};
+use crate::outbound::upstream_mcp::{Forward, Headers, Streamed};
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_TOOLS, MAX_UPSTREAM_MESSAGE};
 
 /// Lists longer than this many pages are read no further; what is missing waits until somebody lists it.
@@ -31,7 +31,7 @@ pub(super) async fn look(
     core: &Arc<Core>,
     caller: &Caller,
     (route, pass): (&Route, &Pass),
-    headers: &[(String, Vec<u8>)],
+    headers: &Headers,
     meta: &Value,
 ) -> Result<(), Fault> {
     let asked = tokio::time::timeout(CALL_BODY_TIMEOUT, list(core, (route, pass), headers, meta)).await;
@@ -42,7 +42,7 @@ pub(super) async fn look(
 async fn list(
     core: &Arc<Core>,
     (route, pass): (&Route, &Pass),
-    headers: &[(String, Vec<u8>)],
+    headers: &Headers,
     meta: &Value,
 ) -> Result<Vec<Value>, Fault> {
     let mut found = Vec::new();
@@ -79,13 +79,13 @@ async fn list(
 }
 
 /// The headers of a call, for a list in its place.
-fn for_list(headers: &[(String, Vec<u8>)]) -> Vec<(String, Vec<u8>)> {
-    let stays = |name: &str| name != "mcp-name" && !name.starts_with(super::MIRRORED);
-    let mut out: Vec<_> = headers.iter().filter(|(name, _)| stays(name)).cloned().collect();
-    for (name, value) in &mut out {
-        if name == "mcp-method" {
-            *value = b"tools/list".to_vec();
-        }
+fn for_list(headers: &Headers) -> Headers {
+    let mut out = headers.clone();
+    for name in headers.names().filter(|name| *name == "mcp-name" || name.starts_with(super::MIRRORED)) {
+        out.remove(name);
+    }
+    if headers.names().any(|name| name == "mcp-method") {
+        out.replace("mcp-method", "tools/list");
     }
     out
 }

@@ -17,6 +17,7 @@ mod strict;
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::dev::{Path, Url};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -32,7 +33,7 @@ use crate::flow::gateway::{self, Ask, Decided, HeldBack, Pass, Route, Stop, Verd
 use crate::flow::stdio;
 use crate::flow::upstream_tokens::{Shown, shown, shown_anew};
 use crate::flow::vault::Opened;
-use crate::outbound::upstream_mcp::{Forward, NoAnswer};
+use crate::outbound::upstream_mcp::{Forward, Headers, NoAnswer};
 use crate::types::id::CallRuleId;
 use crate::types::policy::{CALL_BODY_TIMEOUT, MAX_CALL, UPSTREAM_PATIENCE, UPSTREAM_REST};
 use crate::types::token::TokenDigest;
@@ -84,9 +85,8 @@ pub async fn serve(
     payload: web::Payload,
     core: web::Data<Core>,
     from: From,
-    slug: web::Path<String>,
 ) -> HttpResponse {
-    let (slug, at) = (slug.into_inner(), from_now());
+    let (slug, at) = (slug(request.match_info()).to_owned(), from_now());
     let Some(route) = gateway::find(&core, &slug) else { return missing() };
     let issuer = &core.policy.issuer;
     if request.query_string().split('&').any(|pair| pair.starts_with("access_token=")) {
@@ -128,22 +128,28 @@ pub async fn serve(
     }
 }
 
+/// The name of the server in a path under `/mcp`.
+fn slug(path: &Path<Url>) -> &str {
+    path.unprocessed().strip_prefix('/').unwrap_or_default()
+}
+
 /// What goes on of a request's headers, and the session as the server knows it.
-fn onward(request: &HttpRequest, session: Option<String>) -> Vec<(String, Vec<u8>)> {
-    let headers = request.headers().iter().filter(|(name, _)| goes_on(name.as_str()));
-    let mut out: Vec<_> =
-        headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+fn onward(request: &HttpRequest, session: Option<String>) -> Headers {
+    let mut out = Headers::default();
+    for (name, value) in request.headers().iter().filter(|(name, _)| goes_on(name.as_str())) {
+        out.add(name.as_str(), value.as_bytes());
+    }
     if let Some(session) = session {
-        out.push(("mcp-session-id".to_owned(), session.into_bytes()));
+        out.add("mcp-session-id", session.as_bytes());
     }
     out
 }
 
 fn goes_on(name: &str) -> bool {
-    ONWARD.contains(&name) || name.starts_with(MIRRORED)
+    ONWARD.contains(&name) || is_mirrored(name)
 }
 
-fn is_mirrored((name, _): &(String, Vec<u8>)) -> bool {
+fn is_mirrored(name: &str) -> bool {
     name.starts_with(MIRRORED)
 }
 
@@ -204,11 +210,12 @@ impl Arrived {
             Ok(message) => message,
             Err(bad) => return answer::bad(&bad),
         };
-        let repeated = |name: &str| headers.get_all(name).nth(1).is_some();
         let text = |name: &str| {
-            let value = headers.get(name)?;
+            let mut all = headers.get_all(name);
+            let (value, again) = (all.next()?, all.next());
             // What is there twice, or is no text, says nothing that the body could say.
-            Some(if repeated(name) { String::new() } else { value.to_str().unwrap_or_default().to_owned() })
+            let said = if again.is_some() { "" } else { value.to_str().unwrap_or_default() };
+            Some(said.to_owned())
         };
         if let Err(bad) = message.check(text) {
             return answer::bad(&bad);
@@ -251,7 +258,7 @@ impl Arrived {
                 self.route = route;
             }
         }
-        if let Some(name) = message.name.as_deref().filter(|_| headers.iter().any(is_mirrored))
+        if let Some(name) = message.name.as_deref().filter(|_| headers.names().any(is_mirrored))
             && let Some(definition) = self.route.definition(name)
             && let Err(header) = mirrored::check(definition, &message.arguments, &text)
         {
@@ -429,7 +436,7 @@ impl Arrived {
             _ => None,
         };
         if message.is_none() {
-            forward.headers.retain(|(name, _)| name != "content-type");
+            forward.headers.remove("content-type");
         }
         let Self { core, caller, slug, route, pass, line, .. } = *self;
         let message = message.map(|asked| asked.0);

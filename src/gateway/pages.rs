@@ -12,7 +12,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, web};
 
-use super::{ONWARD, answer, goes_on};
+use super::{ONWARD, answer, goes_on, slug};
 use crate::flow::core::Core;
 use crate::flow::gateway::{self, Route};
 use crate::types::issuer::Issuer;
@@ -36,7 +36,7 @@ pub async fn known_only<B: MessageBody + 'static>(
     };
     let route = request
         .app_data::<web::Data<Core>>()
-        .and_then(|core| Some((core, gateway::find(core, request.match_info().get("slug")?)?)));
+        .and_then(|core| Some((core, gateway::find(core, slug(request.match_info()))?)));
     let Some((core, route)) = route else {
         return Ok(next.call(request).await?.map_into_boxed_body());
     };

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::unfold;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::answer;
 use super::envelope::{Envelope, Kind, code};
@@ -130,13 +130,19 @@ impl Call {
             return Some(done);
         }
         let mut changes = self.core.live.changes();
-        let mut look = looks();
+        let look = sleep(STREAM_LOOK);
+        tokio::pin!(look);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return Some(done),
                 _ = changes.changed() => if !gateway::is_held(&self.core, &self.pass) { return None },
-                _ = look.tick() => if !self.counts().await { return None },
+                () = &mut look => {
+                    if !self.counts().await {
+                        return None;
+                    }
+                    look.set(sleep(STREAM_LOOK));
+                }
             }
         }
     }

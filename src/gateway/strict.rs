@@ -109,6 +109,7 @@ impl<'de> Visitor<'de> for Strict {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut out = Map::new();
+        // Names that are not in small letters, as the most lenient decoder compares them.
         let mut folded = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
             if out.contains_key(&name) {
@@ -122,7 +123,12 @@ impl<'de> Visitor<'de> for Strict {
                 {
                     return Err(A::Error::custom(format!("the member {name:?} could be read as {known:?}")));
                 }
-                if !folded.insert(small) {
+                let twice = if small == name {
+                    folded.contains(&small)
+                } else {
+                    out.contains_key(&small) || !folded.insert(small)
+                };
+                if twice {
                     return Err(A::Error::custom(format!(
                         "the member {name:?} is there twice but for its case"
                     )));

@@ -1,7 +1,8 @@
 //! Token introspection (RFC 7662): who may ask, and what is said.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::types::access_token::AccessTokenClaims;
 use crate::types::client::Client;
 use crate::types::grant::{AccessToken, RefreshToken, TokenFamily};
 use crate::types::resource::Resource;
@@ -24,24 +25,20 @@ pub fn inactive() -> Value {
 
 /// What is said of one of our access tokens whose signature and time have been verified.
 #[must_use]
-pub fn access_token(asker: &Asker, claims: &Map<String, Value>, record: Option<&AccessToken>) -> Value {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
+pub fn access_token(asker: &Asker, claims: &AccessTokenClaims, record: Option<&AccessToken>) -> Value {
     let meant = match asker {
-        Asker::Resource(resource) => text("aud") == resource.uri.as_str(),
-        Asker::Client(client) => text("client_id") == client.id.as_str(),
+        Asker::Resource(resource) => claims.aud == resource.uri.as_str(),
+        Asker::Client(client) => claims.client_id == client.id,
     };
-    let live = record.is_some_and(|token| token.revoked_at.is_none() && token.id.to_string() == text("jti"));
+    let live = record.is_some_and(|token| token.revoked_at.is_none() && token.id == claims.jti);
     if !meant || !live {
         return inactive();
     }
-    let mut answer = Map::new();
+    let Ok(Value::Object(mut answer)) = serde_json::to_value(claims) else { return inactive() };
+    // Where its state is published is for those who do not ask.
+    answer.remove("status");
     answer.insert("active".to_owned(), Value::Bool(true));
     answer.insert("token_type".to_owned(), Value::String("Bearer".to_owned()));
-    for (name, value) in claims {
-        if name != "status" {
-            answer.insert(name.clone(), value.clone());
-        }
-    }
     Value::Object(answer)
 }
 

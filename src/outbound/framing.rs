@@ -1,7 +1,7 @@
 //! Where the body of an answer begins and how it is framed (RFC 9112 §6.3, §7.1). The HTTP library reads answers; this is
 //! read beside it, so that an event stream can go on without it.
 
-use memchr::memmem;
+use memchr::{memchr2, memmem};
 
 use super::upstream_mcp::Broken;
 
@@ -85,7 +85,7 @@ impl Watch {
             let Some((name, value)) = line.split_once(':') else { return Self::Other };
             let value = value.trim();
             // A line that goes on, or an end of line that is half of one: others may read it differently.
-            if line.starts_with([' ', '\t']) || line.contains(['\r', '\n']) {
+            if line.starts_with([' ', '\t']) || memchr2(b'\r', b'\n', line.as_bytes()).is_some() {
                 return Self::Other;
             }
             if name.eq_ignore_ascii_case("content-length") {

@@ -287,7 +287,7 @@ mod tests {
     use tokio_rustls::server::TlsStream;
     use url::Url;
 
-    use super::super::upstream_mcp::{Forward, Upstreams, client_with};
+    use super::super::upstream_mcp::{Forward, Headers, Upstreams, client_with};
     use super::*;
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
@@ -324,7 +324,7 @@ mod tests {
     async fn asking(client: Upstreams, url: Url) -> Body {
         let forward = Forward {
             method: "GET",
-            headers: Vec::new(),
+            headers: Headers::default(),
             body: Bytes::new(),
             patience: Duration::from_secs(10),
         };

@@ -7,6 +7,7 @@ pub mod fetch;
 pub mod flight;
 mod framing;
 pub mod freshness;
+mod headers;
 pub mod key_set;
 mod line;
 pub mod mail;

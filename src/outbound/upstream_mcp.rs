@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,6 +19,7 @@ use url::{Host, Url};
 
 use super::address::reach;
 use super::fetch::WHO;
+pub use super::headers::Headers;
 pub use super::line::Body;
 use super::line::{Hold, Lines};
 use super::resolver::{SystemLookUp, VettedResolver};
@@ -56,7 +57,7 @@ pub struct Forward {
     /// `POST`, `GET` or `DELETE`.
     pub method: &'static str,
     /// Headers that go with it, already chosen.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Headers,
     /// The body, exactly as it was judged.
     pub body: Bytes,
     /// How long its first byte may take.
@@ -68,7 +69,7 @@ pub struct Streamed {
     /// The status.
     pub status: u16,
     /// The headers, as sent.
-    pub headers: Vec<(String, Vec<u8>)>,
+    pub headers: Headers,
     /// The body.
     pub body: Body,
 }
@@ -77,8 +78,7 @@ impl Streamed {
     /// The first header of this name, as text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known == name)?;
-        std::str::from_utf8(&found.1).ok()
+        self.headers.get(name)
     }
 }
 
@@ -211,12 +211,7 @@ impl Upstreams {
         credential: Option<UpstreamCredential>,
     ) -> Result<Streamed, NoAnswer> {
         let method = Method::from_bytes(forward.method.as_bytes()).map_err(|_| NoAnswer::Unsendable)?;
-        let mut headers = HeaderMap::new();
-        for (name, value) in forward.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NoAnswer::Unsendable)?;
-            let value = HeaderValue::from_bytes(&value).map_err(|_| NoAnswer::Unsendable)?;
-            headers.append(name, value);
-        }
+        let mut headers = forward.headers.into_inner();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
         headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(WHO));
         if let Some(UpstreamCredential { header, value }) = credential {
@@ -232,12 +227,9 @@ impl Upstreams {
             Ok(Err(error)) => return Err(why(&error)),
             Ok(Ok(response)) => response.into_parts(),
         };
-        let headers = head.headers.iter();
         Ok(Streamed {
             status: head.status.as_u16(),
-            headers: headers
-                .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
-                .collect(),
+            headers: head.headers.into(),
             body: Body::http(incoming, head.extensions.get::<Hold>().cloned()),
         })
     }

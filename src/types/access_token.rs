@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::keyring::TokenError;
-use crate::types::client::ClientId;
-use crate::types::id::{GrantId, TokenId};
-use crate::types::scope::ScopeSet;
+use super::client::ClientId;
+use super::id::{GrantId, TokenId};
+use super::scope::ScopeSet;
 
 /// The header `typ` of an access token (RFC 9068 §2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -64,15 +63,11 @@ pub struct StatusReference {
 }
 
 impl AccessTokenClaims {
-    /// Reads the claims of a token that [`super::keyring::KeyRing::verify`] has accepted.
-    ///
-    /// # Errors
-    /// [`TokenError::Claims`] when one is missing or of another kind.
-    pub fn read(claims: Map<String, Value>) -> Result<Self, TokenError> {
-        let claims: Self = serde_json::from_value(Value::Object(claims)).map_err(|_| TokenError::Claims)?;
-        if claims.status.status_list.idx < 0 || claims.sub.is_empty() || claims.aud.is_empty() {
-            return Err(TokenError::Claims);
-        }
-        Ok(claims)
+    /// Reads the claims of a token that has been verified; nothing when one is missing or of another kind.
+    #[must_use]
+    pub fn read(claims: Map<String, Value>) -> Option<Self> {
+        let claims: Self = serde_json::from_value(Value::Object(claims)).ok()?;
+        let whole = claims.status.status_list.idx >= 0 && !claims.sub.is_empty() && !claims.aud.is_empty();
+        whole.then_some(claims)
     }
 }

@@ -1,6 +1,7 @@
 //! The ground floor: plain values, each born valid, that every other folder speaks in.
 
 pub mod access_rule;
+pub mod access_token;
 pub mod admin;
 pub mod alert;
 pub mod audit;
@@ -17,6 +18,7 @@ pub mod duration;
 pub mod factor;
 pub mod fingerprint;
 pub mod grant;
+pub mod hex;
 pub mod id;
 pub mod identity;
 pub mod inactivity;

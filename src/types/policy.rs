@@ -501,8 +501,8 @@ fixed! {
     MAX_SYSLOG_DATAGRAM: usize = 8 * 1024;
     /// Signed status lists that a node keeps.
     STATUS_LISTS: usize = 64;
-    /// Access tokens whose signature a node knows to fit, by digest.
-    VERIFIED_TOKENS: usize = 20_000;
+    /// Access tokens that a node keeps as it has read them; less than a kilobyte each.
+    VERIFIED_TOKENS: usize = 10_000;
     /// How often mail that waits is looked for.
     MAIL_INTERVAL: Duration = Duration::from_secs(2);
     /// Mails that a node takes on at once.

@@ -157,7 +157,7 @@ fn resealed(evil: &Node, evil_keys: &[Value], file: &str) -> String {
     head["keys"] = json!(keys);
     lines[0] = format!("{head}\n");
     let body = lines.concat();
-    let digest = postern::flow::audit_chain::hex(&Sha256::digest(body.as_bytes()));
+    let digest = postern::types::hex::hex(&Sha256::digest(body.as_bytes()));
     let now = evil.core.now();
     let claims = json!({ "iss": iss, "iat": now.seconds(), "sha256": digest });
     let seal = evil

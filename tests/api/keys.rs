@@ -1,10 +1,14 @@
 //! Signing keys as the outside sees them: published before they sign, kept until their last token has expired.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use postern::flow::core::Caller;
 use postern::flow::keys;
+use postern::flow::verify::verify;
+use postern::storage::keys as stored;
 use postern::types::key::SigningAlg;
+use postern::types::resource_uri::ResourceUri;
 
 use crate::harness::{App, Browser, NOTES, Node, header_of, verified};
 
@@ -25,7 +29,7 @@ async fn fresh(node: &Node, app: &App, browser: &Browser) -> (String, String) {
 
 async fn world() -> (Node, App, Browser) {
     let node = Node::start().await;
-    node.add_resource(LONG, |new| new.access_token_ttl = Some(std::time::Duration::from_secs(3_600))).await;
+    node.add_resource(LONG, |new| new.access_token_ttl = Some(Duration::from_secs(3_600))).await;
     let app = node.register(WEB).await;
     let browser = Browser::new(&node);
     (node, app, browser)
@@ -33,8 +37,11 @@ async fn world() -> (Node, App, Browser) {
 
 async fn good(node: &Node, token: &str) {
     verified(node, token).await;
-    let metadata = postern::types::resource_uri::ResourceUri::parse(LONG).unwrap();
-    assert!(postern::flow::verify::verify(&node.core, token, &metadata).is_ok());
+    assert!(verify(&node.core, token, &long()).is_ok());
+}
+
+fn long() -> ResourceUri {
+    ResourceUri::parse(LONG).unwrap()
 }
 
 #[tokio::test]
@@ -138,4 +145,19 @@ async fn keys_survive_a_restart() {
     good(&again, &token).await;
     let browser = Browser::new(&again);
     assert_eq!(fresh(&again, &app, &browser).await.1, kid);
+}
+
+#[tokio::test]
+async fn what_a_key_has_signed_ends_with_it_wherever_it_is_known() {
+    let mut node = Node::start().await;
+    node.notes = node.add_resource(LONG, |new| new.access_token_ttl = Some(Duration::from_secs(3_600))).await;
+    let app = node.register(WEB).await;
+    let (token, kid) = fresh(&node, &app, &Browser::new(&node)).await;
+    let end = node.core.now().plus(Duration::from_secs(10));
+    assert!(node.core.store.write(move |tx| stored::retire(tx, &kid, end)).await.unwrap());
+    for (wait, good) in [(0, true), (9, true), (1, false)] {
+        node.advance(wait).await;
+        assert_eq!(verify(&node.core, &token, &long()).is_ok(), good, "{wait}");
+        assert_eq!(node.is_active(&token).await, good, "{wait}");
+    }
 }

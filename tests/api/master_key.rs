@@ -10,6 +10,7 @@ use postern::flow::reseal::left;
 use postern::flow::vault::{self, NewCredential};
 use postern::storage::sealed::{self, Place};
 use postern::types::audit::AuditKind;
+use postern::types::hex::hex;
 use postern::types::identity::Rules;
 use postern::types::secret::Secret;
 use serde_json::json;
@@ -367,7 +368,7 @@ async fn what_is_interrupted_goes_on() {
     let id = |n: u16| [&n.to_be_bytes()[..], &[7; 30]].concat();
     for n in 0..count {
         let (digest, rng) = (id(n), node.core.rng.as_ref());
-        let sealed = node.core.master.seal("sign-in step", &audit_chain::hex(&digest), &n.to_be_bytes(), rng);
+        let sealed = node.core.master.seal("sign-in step", &hex(&digest), &n.to_be_bytes(), rng);
         let (digest, sealed) = (node.database().literal(&digest), node.database().literal(&sealed));
         let sql = format!(
             "INSERT INTO sign_in_step (digest, sealed, expires_at) VALUES ({digest}, {sealed}, 9000000000000000)"
@@ -394,7 +395,7 @@ async fn what_is_interrupted_goes_on() {
         let stored = node
             .database()
             .bytes(&format!("SELECT sealed AS found FROM sign_in_step WHERE digest = {digest}"));
-        let opened = new.core.master.open("sign-in step", &audit_chain::hex(&id(n)), &stored[0]).unwrap();
+        let opened = new.core.master.open("sign-in step", &hex(&id(n)), &stored[0]).unwrap();
         assert_eq!(opened.expose(), &n.to_be_bytes());
     }
     retire(&new.core, &operator(), false).await.unwrap();

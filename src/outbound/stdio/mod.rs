@@ -22,7 +22,7 @@ use tokio::time::timeout;
 pub use self::command::{CommandLine, Environment};
 use self::process::{Event, Process, Wait};
 use self::splice::Outline;
-use super::upstream_mcp::{Broken, Forward, NoAnswer, Streamed};
+use super::upstream_mcp::{Broken, Forward, Headers, NoAnswer, Streamed};
 use crate::types::id::{ResourceId, UserId};
 use crate::types::policy::{STDIO_A_PERSON, STDIO_GRACE, STDIO_PROCESSES, STDIO_SESSIONS};
 use crate::types::token::TokenDigest;
@@ -108,11 +108,7 @@ impl Processes {
         forward: Forward,
         environment: &Environment,
     ) -> Result<Streamed, NoAnswer> {
-        let header = |name: &str| {
-            let found = forward.headers.iter().find(|(known, _)| known == name)?;
-            std::str::from_utf8(&found.1).ok()
-        };
-        let session = header("mcp-session-id");
+        let session = forward.headers.get("mcp-session-id");
         match forward.method {
             "GET" => return Ok(self.listen(&target, session)),
             "DELETE" => return Ok(self.leave(&target, session)),
@@ -203,7 +199,7 @@ impl Processes {
         state.sessions.insert(session.clone(), Session { key, process, number });
         drop(state);
         let mut answer = json(200, body);
-        answer.headers.push(("mcp-session-id".to_owned(), session.into_bytes()));
+        answer.headers.add("mcp-session-id", session.as_bytes());
         Ok(answer)
     }
 
@@ -228,7 +224,7 @@ impl Processes {
             let (Event::Notice(text) | Event::Answer(text)) = events.recv().await?;
             Some((Ok(framed(&text)), events))
         });
-        Streamed { status: 200, headers: vec![kind("text/event-stream")], body: events.boxed().into() }
+        Streamed { status: 200, headers: kind("text/event-stream"), body: events.boxed().into() }
     }
 
     fn leave(&self, target: &Target<'_>, session: Option<&str>) -> Streamed {
@@ -394,7 +390,7 @@ async fn answer(mut wait: Wait, stateless: bool, patience: Duration) -> Result<S
             });
             Ok(Streamed {
                 status: 200,
-                headers: vec![kind("text/event-stream")],
+                headers: kind("text/event-stream"),
                 body: first.chain(rest).boxed().into(),
             })
         }
@@ -405,17 +401,17 @@ fn framed(text: &str) -> Bytes {
     format!("event: message\ndata: {text}\n\n").into()
 }
 
-fn kind(kind: &str) -> (String, Vec<u8>) {
-    ("content-type".to_owned(), kind.as_bytes().to_vec())
+fn kind(kind: &str) -> Headers {
+    Headers::of("content-type", kind)
 }
 
 fn json(status: u16, text: String) -> Streamed {
     let body = stream::iter([Ok(Bytes::from(text))]).boxed().into();
-    Streamed { status, headers: vec![kind("application/json")], body }
+    Streamed { status, headers: kind("application/json"), body }
 }
 
 fn plain(status: u16) -> Streamed {
-    Streamed { status, headers: Vec::new(), body: stream::empty().boxed().into() }
+    Streamed { status, headers: Headers::default(), body: stream::empty().boxed().into() }
 }
 
 fn no_session() -> Streamed {

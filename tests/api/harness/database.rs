@@ -109,7 +109,7 @@ impl Database {
 
     /// Bytes as they are written in SQL.
     pub fn literal(&self, bytes: &[u8]) -> String {
-        let hex = postern::flow::audit_chain::hex(bytes);
+        let hex = postern::types::hex::hex(bytes);
         if self.is_postgres() { format!("'\\x{hex}'::bytea") } else { format!("X'{hex}'") }
     }
 
@@ -126,7 +126,7 @@ impl Database {
                     #[diesel(sql_type = diesel::sql_types::Bool)]
                     found: bool,
                 }
-                let hex = postern::flow::audit_chain::hex(text.as_bytes());
+                let hex = postern::types::hex::hex(text.as_bytes());
                 // Bytes print as hex.
                 let sql = "SELECT coalesce(query_to_xml(format('SELECT r::text AS row FROM %I r', tablename), true, false, '')::text LIKE ANY (ARRAY[$1, $2]), false) AS found \
                            FROM pg_tables WHERE schemaname = 'public'";
