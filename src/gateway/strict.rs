@@ -2,11 +2,13 @@
 //! names that differ in case alone; what they could differ on is refused, so that what is judged here is what is understood
 //! there.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::LazyLock;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
 use crate::types::policy::MAX_CALL_DEPTH;
@@ -37,7 +39,7 @@ const KNOWN: [&str; 16] = [
 
 /// The same as the most lenient decoder compares them.
 static FOLDED: LazyLock<Vec<(String, &str)>> =
-    LazyLock::new(|| KNOWN.iter().map(|name| (fold(name), *name)).collect());
+    LazyLock::new(|| KNOWN.iter().map(|name| (fold(name).into_owned(), *name)).collect());
 
 /// Reads a message.
 ///
@@ -112,9 +114,6 @@ impl<'de> Visitor<'de> for Strict {
         // Names that are not in small letters, as the most lenient decoder compares them.
         let mut folded = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
-            if out.contains_key(&name) {
-                return Err(A::Error::custom(format!("the member {name:?} is there twice")));
-            }
             if self.0 < POLICED {
                 let small = fold(&name);
                 if self.0 < 2
@@ -123,10 +122,9 @@ impl<'de> Visitor<'de> for Strict {
                 {
                     return Err(A::Error::custom(format!("the member {name:?} could be read as {known:?}")));
                 }
-                let twice = if small == name {
-                    folded.contains(&small)
-                } else {
-                    out.contains_key(&small) || !folded.insert(small)
+                let twice = match small {
+                    Cow::Borrowed(small) => folded.contains(small),
+                    Cow::Owned(small) => out.contains_key(&small) || !folded.insert(small),
                 };
                 if twice {
                     return Err(A::Error::custom(format!(
@@ -134,17 +132,24 @@ impl<'de> Visitor<'de> for Strict {
                     )));
                 }
             }
-            let value = members.next_value_seed(Self(self.0 + 1))?;
-            out.insert(name, value);
+            match out.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(members.next_value_seed(Self(self.0 + 1))?);
+                }
+                Entry::Occupied(known) => {
+                    return Err(A::Error::custom(format!("the member {:?} is there twice", known.key())));
+                }
+            }
         }
         Ok(Value::Object(out))
     }
 }
 
 /// A name as the most lenient decoder compares it: without case, where two letters outside ASCII count as letters within.
-fn fold(name: &str) -> String {
-    if name.is_ascii() {
-        return name.to_ascii_lowercase();
+/// Borrowed when that is the name itself.
+fn fold(name: &str) -> Cow<'_, str> {
+    if name.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return name.into();
     }
     name.chars()
         .map(|c| match c {
@@ -153,7 +158,8 @@ fn fold(name: &str) -> String {
             other => other,
         })
         .flat_map(char::to_lowercase)
-        .collect()
+        .collect::<String>()
+        .into()
 }
 
 #[cfg(test)]
@@ -171,6 +177,12 @@ mod tests {
             r#"{"params":{"name":"a","name":"b"}}"#,
             r#"{"params":{"argument\u017f":{}}}"#,
             r#"{"params":{"arguments":{"path":"a","PATH":"b"}}}"#,
+            r#"{"params":{"arguments":{"PATH":"b","path":"a"}}}"#,
+            r#"{"params":{"arguments":{"Path":"b","PATH":"a"}}}"#,
+            r#"{"params":{"arguments":{"\u00c9":"b","\u00e9":"a"}}}"#,
+            r#"{"params":{"arguments":{"\u212a":"b","k":"a"}}}"#,
+            r#"{"params":{"arguments":{"k":"b","\u212a":"a"}}}"#,
+            r#"{"params":{"requeststate":"a"}}"#,
             r#"{"params":{"arguments":{"deep":{"a":{"x":1,"x":2}}}}}"#,
             r#"{"params":{"na\u006de":"a","name":"b"}}"#,
             r#"{"a":1}{"a":2}"#,

@@ -98,7 +98,7 @@ fixed! {
     /// How often an open stream is looked at, beside whenever something was cut.
     STREAM_LOOK: Duration = Duration::from_millis(500);
     /// Time in which ends of calls through the gateway are gathered, to be recorded together.
-    RECORDS_GATHER: Duration = Duration::from_millis(10);
+    RECORDS_GATHER: Duration = Duration::from_millis(25);
     /// Ends of calls that are recorded at once without waiting for more.
     RECORDS_TOGETHER: usize = 256;
     /// Ends of calls that are kept while the database takes none.

@@ -38,7 +38,7 @@ pub async fn get(request: HttpRequest, core: web::Data<Core>, site: web::Data<Si
             let mut view = desk.blank(
                 "audit",
                 "Audit log",
-                "Newest first. Every record is chained to the one before it; `postern audit verify` proves that none was touched.",
+                "Newest first. Every record is chained to the one before it; the command “postern audit verify” proves that none was touched.",
             );
             let search = desk.search("/audit", fields());
             let query = search.query();
