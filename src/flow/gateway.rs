@@ -328,7 +328,7 @@ fn admit_now(core: &Core, route: &Route, token: &str) -> Result<Pass, Stop> {
     }
     let own = verify::own(core, &view, token, now).ok_or(Stop::Invalid)?;
     super::usage::presented(core, &view, &route.resource.uri, &own.claims, now);
-    let index = own.place;
+    let index = own.index;
     let pass = Pass { claims: Arc::clone(&own.claims), index, token: None, tools: None, standing: None };
     let meant =
         pass.claims.iss == core.policy.issuer.as_str() && pass.claims.aud == route.resource.uri.as_str();

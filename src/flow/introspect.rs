@@ -51,8 +51,8 @@ pub async fn introspect(
     if super::hold::is_cut(live::current(core).await?.as_ref(), &own.claims, now) {
         return Ok(introspect::inactive());
     }
-    let place = own.place;
-    let record = core.store.lookup(move |tx| access_tokens::find(tx, place)).await?;
+    let index = own.index;
+    let record = core.store.lookup(move |tx| access_tokens::find(tx, index)).await?;
     Ok(introspect::access_token(&asker, &own.claims, record.as_ref()))
 }
 

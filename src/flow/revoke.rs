@@ -54,7 +54,7 @@ pub async fn revoke(
             .await?;
     } else {
         let Some(own) = verify::own(core, &core.live.view(), text, now) else { return Ok(()) };
-        let (claims, place) = (&own.claims, own.place);
+        let (claims, index) = (&own.claims, own.index);
         if claims.client_id != client.id {
             return Err(Reason::ForeignToken.into());
         }
@@ -62,7 +62,7 @@ pub async fn revoke(
         event.detail = serde_json::json!({ "token": "access_token", "jti": claims.jti });
         core.store
             .write(move |tx| {
-                if access_tokens::revoke(tx, place, now)? {
+                if access_tokens::revoke(tx, index, now)? {
                     audit::append(tx, &event)?;
                 }
                 Ok(())

@@ -17,8 +17,8 @@ use crate::types::token::TokenDigest;
 pub struct OwnToken {
     /// What it says.
     pub claims: Arc<AccessTokenClaims>,
-    /// Its place over all status lists.
-    pub place: i64,
+    /// Its index, counted over all status lists (Token Status List §6).
+    pub index: i64,
     /// The key that has signed it.
     kid: String,
 }
@@ -35,13 +35,13 @@ pub fn own(core: &Core, view: &View, token: &str, now: Timestamp) -> Option<Arc<
     }
     let (kid, claims) = view.keys.verify_by(token, ACCESS_TOKEN_TYPE, now).ok()?;
     let claims = AccessTokenClaims::read(claims)?;
-    let place = place(core, &claims.status.status_list)?;
-    let own = Arc::new(OwnToken { claims: Arc::new(claims), place, kid });
+    let index = status_index(core, &claims.status.status_list)?;
+    let own = Arc::new(OwnToken { claims: Arc::new(claims), index, kid });
     core.verified.insert(digest, Arc::clone(&own));
     Some(own)
 }
 
-fn place(core: &Core, at: &StatusReference) -> Option<i64> {
+fn status_index(core: &Core, at: &StatusReference) -> Option<i64> {
     let list = at.uri.strip_prefix(&core.policy.issuer.url("/status-lists/"))?.parse::<i64>().ok()?;
     list.checked_mul(STATUS_LIST_SIZE)?.checked_add(at.idx)
 }
@@ -72,7 +72,7 @@ pub fn verify(
     super::usage::presented(core, &view, resource, claims, now);
     let good = claims.iss == core.policy.issuer.as_str()
         && claims.aud == resource.as_str()
-        && !view.revoked.contains_key(&own.place)
+        && !view.revoked.contains_key(&own.index)
         && !hold::is_cut(&view, claims, now);
     if good { Ok(Arc::clone(claims)) } else { Err(Unverified::Invalid) }
 }

@@ -97,7 +97,7 @@ async fn message_in(answer: Streamed, id: &str) -> Option<Value> {
         return None;
     }
     let is_ours = |message: &Value| message.get("id").and_then(Value::as_str) == Some(id);
-    if !answer.header("content-type").unwrap_or_default().starts_with("text/event-stream") {
+    if !answer.headers.get("content-type").unwrap_or_default().starts_with("text/event-stream") {
         let whole: Bytes = collect(answer.body, MAX_UPSTREAM_MESSAGE).await?;
         return serde_json::from_slice(&whole).ok().filter(is_ours);
     }

@@ -294,19 +294,19 @@ pub(super) async fn back(mut call: Box<Call>, answer: Streamed) -> HttpResponse 
     let mut builder = HttpResponse::build(to_caller);
     builder.insert_header((CACHE_CONTROL, "no-store"));
     for name in ["retry-after", "allow", "mcp-protocol-version"] {
-        if let Some(value) = answer.header(name) {
+        if let Some(value) = answer.headers.get(name) {
             builder.insert_header((name, value));
         }
     }
     let begins = call.message.as_ref().is_some_and(|message| message.method == "initialize");
-    if let Some(id) = answer.header("mcp-session-id").filter(|_| begins) {
+    if let Some(id) = answer.headers.get("mcp-session-id").filter(|_| begins) {
         builder
             .insert_header(("mcp-session-id", gateway::session_out(&call.core, &call.pass, &call.route, id)));
     }
-    let kind = answer.header("content-type").unwrap_or_default();
+    let kind = answer.headers.get("content-type").unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     // What cannot be read cannot be judged.
-    let plain = answer.header("content-encoding").is_none_or(|how| how.eq_ignore_ascii_case("identity"));
+    let plain = answer.headers.get("content-encoding").is_none_or(|how| how.eq_ignore_ascii_case("identity"));
     match kind.as_str() {
         _ if !plain => broken(&mut call),
         "text/event-stream" if to_caller.is_success() => stream(call, builder, answer.body),
@@ -343,8 +343,10 @@ async fn json(mut call: Box<Call>, mut builder: HttpResponseBuilder, answer: Str
 }
 
 async fn other(mut call: Box<Call>, mut builder: HttpResponseBuilder, answer: Streamed) -> HttpResponse {
-    let (status, text) =
-        (answer.status, answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
+    let (status, text) = (
+        answer.status,
+        answer.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/plain")),
+    );
     let Some(whole) = call.while_it_counts(collect(answer.body, MAX_BODY)).await else {
         return cut(&mut call);
     };

@@ -74,14 +74,6 @@ pub struct Streamed {
     pub body: Body,
 }
 
-impl Streamed {
-    /// The first header of this name, as text.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)
-    }
-}
-
 /// The answer broke off.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the answer broke off")]
